@@ -1,0 +1,80 @@
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from shared.datasets import decode
+from shared.errors import UnreadablePicture
+
+WritePicture = Callable[..., Path]
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+@pytest.mark.parametrize(("width", "height"), [(8, 8), (300, 200), (40, 2000), (1600, 1700)])
+def test_a_square_of_rgb(
+    tmp_path: Path, write_picture: WritePicture, suffix: str, width: int, height: int
+) -> None:
+    path = write_picture(tmp_path / f"a{suffix}", (10, 20, 200), width, height)
+    pixels = decode(path, 64)
+    assert pixels.shape == (64, 64, 3)
+    assert pixels.dtype == np.uint8
+    assert np.abs(pixels.astype(int) - (200, 20, 10)).max() <= 3
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_grey_and_transparent_pictures_become_rgb(tmp_path: Path, channels: int) -> None:
+    picture = np.full((9, 9, channels), 77, np.uint8)
+    assert cv2.imwrite(str(tmp_path / "a.png"), picture)
+    assert (decode(tmp_path / "a.png", 32) == 77).all()
+
+
+def test_content_counts_and_not_the_name(tmp_path: Path, write_picture: WritePicture) -> None:
+    write_picture(tmp_path / "a.png").rename(tmp_path / "a.jpg")
+    assert decode(tmp_path / "a.jpg", 32).shape == (32, 32, 3)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_a_file_cut_anywhere_is_refused(tmp_path: Path, suffix: str) -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (40, 40, 3), np.uint8)
+    path = tmp_path / f"a{suffix}"
+    assert cv2.imwrite(str(path), noise)
+    whole = path.read_bytes()
+    for length in range(0, len(whole) - 8, 13):
+        path.write_bytes(whole[:length])
+        with pytest.raises(UnreadablePicture) as caught:
+            decode(path, 32)
+        assert str(path) in caught.value.detail
+
+
+def test_a_damaged_jpeg_with_both_ends_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"\xff\xd8\xff\xe0\x00\x02" + bytes(50) + b"\xff\xd9")
+    with pytest.raises(UnreadablePicture, match="damaged"):
+        decode(tmp_path / "a.jpg", 32)
+
+
+def test_text_missing_files_and_folders_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_text("no picture")
+    for path in (tmp_path / "a.jpg", tmp_path / "missing.jpg", tmp_path):
+        with pytest.raises(UnreadablePicture):
+            decode(path, 32)
+
+
+def test_too_many_pixels_are_refused_by_the_header(tmp_path: Path) -> None:
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    chunks = b""
+    for kind, body in ((b"IHDR", header), (b"IDAT", b""), (b"IEND", b"")):
+        chunks += struct.pack(">I", len(body)) + kind + body
+        chunks += struct.pack(">I", zlib.crc32(kind + body))
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunks)
+    with pytest.raises(UnreadablePicture, match="100 million"):
+        decode(tmp_path / "a.png", 32)
+
+
+def test_real_photos(test_data: Path) -> None:
+    photos = sorted((test_data / "cats_dogs" / "original_sample" / "cats").iterdir())[:5]
+    for photo in photos:
+        assert decode(photo, 96).std() > 5
