@@ -1,0 +1,1 @@
+"""What more than one role of a federation uses, one room per folder."""

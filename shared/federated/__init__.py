@@ -1,0 +1,1 @@
+"""Tasks, weights and how they are combined. Knows numpy; no Flask, no TensorFlow."""

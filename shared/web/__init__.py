@@ -1,0 +1,1 @@
+"""What both servers need of the web: problems, who may call, jobs, events, health, logs."""

@@ -1,0 +1,48 @@
+"""The Flask application that both servers start from."""
+
+from pathlib import Path
+
+from apiflask import APIFlask
+from flask import Request
+from flask_bootstrap import Bootstrap5
+
+from shared.web import callers, problems
+from shared.web.settings import ServerSettings
+
+#: Bodies are small but for weights, whose call sets a limit of its own.
+_MOST_BODY_BYTES = 64 * 1024
+
+
+class _Request(Request):
+    """A request whose missing body is an empty object: every JSON body here is optional."""
+
+    def get_json(
+        self, force: bool = False, silent: bool = False, cache: bool = True
+    ) -> object:
+        if not self.get_data(cache=True):
+            return {}
+        return super().get_json(force=force, silent=silent, cache=cache)
+
+
+class _App(APIFlask):
+    request_class = _Request
+
+
+def create_base(import_name: str, title: str, settings: ServerSettings) -> APIFlask:
+    """An application with problems, known callers, security headers and local assets."""
+    app = _App(
+        import_name, title=title, version="0.1.0", docs_path=None, json_errors=False
+    )
+    app.config.update(
+        MAX_CONTENT_LENGTH=_MOST_BODY_BYTES,
+        BOOTSTRAP_SERVE_LOCAL=True,
+        INFO={"description": "Errors are application/problem+json (RFC 9457)."},
+        SYNC_LOCAL_SPEC=False,
+        VALIDATION_ERROR_STATUS_CODE=400,
+    )
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    Bootstrap5(app)
+    problems.init_app(app)
+    callers.init_app(app, settings.hosts)
+    Path(settings.state_directory).mkdir(parents=True, exist_ok=True)
+    return app

@@ -1,0 +1,66 @@
+"""The store's engine: SQLite by default, ready for several processes at once."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, MetaData, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.orm import Session
+
+_BUSY_TIMEOUT_MILLISECONDS = 30_000
+
+
+class Database:
+    """Sessions on one database.
+
+    SQLite runs in WAL mode, so readers never wait for a writer; a commit is on
+    the disk when it returns. Writers take their lock at the start: a transaction
+    that has read something can then always write what follows from it.
+
+    Args:
+        url: an SQLAlchemy URL, such as ``sqlite:////state/main_server.db``.
+        tables: every table that has to be there; made when missing.
+    """
+
+    def __init__(self, url: str, *tables: MetaData) -> None:
+        self._engine = create_engine(url)
+        self._is_sqlite = make_url(url).get_backend_name() == "sqlite"
+        if self._is_sqlite:
+            event.listen(self._engine, "connect", _prepare_sqlite)
+            event.listen(self._engine, "begin", _begin_sqlite)
+        with self._engine.execution_options(writes=True).begin() as connection:
+            for metadata in tables:
+                metadata.create_all(connection)
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A session that sees one moment of the store; it cannot change it."""
+        with Session(self._engine, autoflush=False) as session:
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """A session that is committed at the end, or rolled back on an error."""
+        with (
+            Session(self._engine.execution_options(writes=True)) as session,
+            session.begin(),
+        ):
+            yield session
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # we say BEGIN ourselves
+    connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MILLISECONDS}")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

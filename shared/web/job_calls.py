@@ -1,0 +1,58 @@
+"""Steps over HTTP: answered when done, or at once with ``Prefer: respond-async``."""
+
+from typing import Any
+
+from apiflask import APIBlueprint
+from flask import Request, Response, jsonify, request, url_for
+
+from shared.web.jobs import Jobs, Work
+
+
+class Calls:
+    """Runs the steps that clients ask for as jobs.
+
+    Args:
+        jobs: where they run.
+    """
+
+    def __init__(self, jobs: Jobs) -> None:
+        self.jobs = jobs
+
+    def answer(self, kind: str, task: str, work: Work) -> Response:
+        """Run ``work`` and answer with its result; or 202 and the job's address at once."""
+        if not wants_no_wait(request):
+            return jsonify(self.jobs.run(kind, task, work))
+        job = self.jobs.start(kind, task, work)
+        response = jsonify({"job": job, "status": "running"})
+        response.status_code = 202
+        response.headers["Location"] = url_for("jobs.read_job", job=job)
+        response.headers["Preference-Applied"] = "respond-async"
+        return response
+
+
+def wants_no_wait(call: Request) -> bool:
+    """Whether the client prefers an answer before the work is done (RFC 7240)."""
+    preferences = call.headers.get("Prefer", "").lower().split(",")
+    return "respond-async" in {item.partition(";")[0].strip() for item in preferences}
+
+
+def blueprint(jobs: Jobs) -> APIBlueprint:
+    """``GET /jobs``, ``GET /jobs/<id>`` and ``POST /jobs/<id>/cancel``."""
+    calls = APIBlueprint("jobs", __name__, tag="Jobs")
+
+    @calls.get("/jobs")
+    @calls.doc(summary="The newest jobs, newest first")
+    def list_jobs() -> dict[str, Any]:
+        return {"jobs": [job.as_json() for job in jobs.recent(limit=50)]}
+
+    @calls.get("/jobs/<job>")
+    @calls.doc(summary="One job: its status, progress, and result or problem")
+    def read_job(job: str) -> dict[str, Any]:
+        return jobs.get(job).as_json()
+
+    @calls.post("/jobs/<job>/cancel")
+    @calls.doc(summary="Ask a running job to stop")
+    def cancel_job(job: str) -> dict[str, Any]:
+        return jobs.cancel(job).as_json()
+
+    return calls

@@ -1,0 +1,98 @@
+"""Errors as RFC 9457 problem details (application/problem+json)."""
+
+import logging
+import uuid
+from typing import Any
+
+from apiflask import APIFlask, HTTPError
+from flask import Response, jsonify, request
+from werkzeug.exceptions import BadRequest as HTTPBadRequest
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
+
+from shared.errors import FedbellError
+
+_log = logging.getLogger(__name__)
+
+
+class BadRequest(FedbellError):
+    """The call itself is wrong: its body, its query or its headers."""
+
+    status = 400
+    title = "The call is wrong"
+
+
+class NotFound(FedbellError):
+    """There is no such thing here."""
+
+    status = 404
+    title = "Not found"
+
+
+def problem(members: dict[str, Any]) -> Response:
+    """A response that carries problem details; its status is the member ``status``."""
+    response = jsonify(members)
+    response.status_code = members["status"]
+    response.mimetype = "application/problem+json"
+    return response
+
+
+def init_app(app: APIFlask) -> None:
+    """Make every error of ``app`` a problem."""
+    app.register_error_handler(FedbellError, _fedbell_error)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _unexpected)
+
+    @app.error_processor
+    def _validation(error: HTTPError) -> Response:
+        fields = {
+            name: messages
+            for place in (error.detail or {}).values()
+            for name, messages in (place.items() if isinstance(place, dict) else ())
+        }
+        told = "; ".join(f"{name}: {' '.join(texts)}" for name, texts in fields.items())
+        told = told.replace("_schema: ", "the body: ")
+        return problem(
+            {
+                "type": "urn:fedbell:problem:bad-request",
+                "title": BadRequest.title,
+                "status": error.status_code,
+                "detail": told or error.message,
+                "errors": fields,
+            }
+        )
+
+
+def _fedbell_error(error: FedbellError) -> Response:
+    return problem(error.as_problem())
+
+
+def _http_error(error: HTTPException) -> Response:
+    status = error.code or 500
+    detail = error.description or ""
+    if isinstance(error, MethodNotAllowed) and "POST" in (error.valid_methods or ()):
+        detail = f"This call takes POST. Try: curl -X POST '{request.url}'"
+    elif isinstance(error, HTTPBadRequest) and request.is_json:
+        detail = "The body is not JSON."
+    elif isinstance(error, RequestEntityTooLarge):
+        detail = "The body is larger than this call takes."
+    answer = problem(
+        {"type": "about:blank", "title": error.name, "status": status, "detail": detail}
+    )
+    for name, value in error.get_headers(request.environ):
+        if name.lower() in {"allow", "retry-after"}:
+            answer.headers[name] = value
+    return answer
+
+
+def _unexpected(error: Exception) -> Response:
+    reference = uuid.uuid4().hex[:12]
+    _log.error("unexpected error %s", reference, exc_info=error)
+    return problem(
+        {
+            "type": "urn:fedbell:problem:unexpected",
+            "title": "Unexpected error",
+            "status": 500,
+            "detail": f"The server's log says more, under {reference}. Nothing acknowledged is lost.",
+            "reference": reference,
+        }
+    )
