@@ -2,7 +2,14 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 
 #: Names of tasks and devices: they become folder and file names, so nothing else is allowed.
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
@@ -34,7 +41,7 @@ class Task(BaseModel):
     classes: tuple[ClassName, ...] = Field(min_length=2, max_length=1000)
     architecture: Literal["mobilenet"] = "mobilenet"
     #: Width of the network, as a fraction of the full MobileNet.
-    alpha: Literal[0.25, 0.5, 0.75, 1.0] = 0.25
+    alpha: float = 0.25
     #: Side of the square picture the network sees, in pixels.
     image_size: int = Field(default=96, ge=32, le=512, multiple_of=32)
     #: "builtin", "imagenet", or "file:NAME" for a file in the device's backbone directory.
@@ -48,6 +55,13 @@ class Task(BaseModel):
     min_updates: int = Field(default=1, ge=1)
     seed: int = Field(default=1, ge=0, lt=2**31)
     training: TrainingSettings = TrainingSettings()
+
+    @field_validator("alpha")
+    @classmethod
+    def _alpha_has_weights(cls, alpha: float) -> float:
+        if alpha not in (0.25, 0.5, 0.75, 1.0):
+            raise ValueError("alpha is 0.25, 0.5, 0.75 or 1.0")
+        return alpha
 
     @model_validator(mode="after")
     def _classes_are_distinct(self) -> Self:

@@ -99,7 +99,7 @@ class WeightsFile:
         self._handle = handle
         self.metadata: dict[str, str] = handle.metadata() or {}
         shapes = []
-        for name in handle.keys():
+        for name in handle.keys():  # noqa: SIM118 - the handle is no mapping
             piece = handle.get_slice(name)
             if piece.get_dtype() != _DTYPE:
                 raise SchemaMismatch(f"{name} is {piece.get_dtype()}; weights are float32.")

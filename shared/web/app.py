@@ -16,9 +16,7 @@ _MOST_BODY_BYTES = 64 * 1024
 class _Request(Request):
     """A request whose missing body is an empty object: every JSON body here is optional."""
 
-    def get_json(
-        self, force: bool = False, silent: bool = False, cache: bool = True
-    ) -> object:
+    def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> object:
         if not self.get_data(cache=True):
             return {}
         return super().get_json(force=force, silent=silent, cache=cache)
@@ -30,9 +28,7 @@ class _App(APIFlask):
 
 def create_base(import_name: str, title: str, settings: ServerSettings) -> APIFlask:
     """An application with problems, known callers, security headers and local assets."""
-    app = _App(
-        import_name, title=title, version="0.1.0", docs_path=None, json_errors=False
-    )
+    app = _App(import_name, title=title, version="0.1.0", docs_path=None, json_errors=False)
     app.config.update(
         MAX_CONTENT_LENGTH=_MOST_BODY_BYTES,
         BOOTSTRAP_SERVE_LOCAL=True,

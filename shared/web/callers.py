@@ -60,9 +60,10 @@ def _unknown_host(_error: SecurityError) -> Response:
 
 def _refuse_foreign_origin() -> None:
     if request.method not in _SAFE_METHODS and _is_foreign(request):
+        origin = request.headers.get("Origin", "elsewhere")[:100]
         raise ForeignOrigin(
-            "Only this server's own pages and programs that send no Origin header may change "
-            f"something here; this call came from {request.headers.get('Origin', 'elsewhere')[:100]}."
+            "Only this server's own pages, and programs that send no Origin header, may change "
+            f"something here; this call came from {origin}."
         )
 
 

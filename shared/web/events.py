@@ -9,7 +9,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 from apiflask import APIBlueprint
 from flask import Response, request
@@ -29,7 +29,7 @@ _MOST_STREAMS = 6
 class EventTables(DeclarativeBase):
     """The tables of this module."""
 
-    type_annotation_map = {dict[str, Any]: JSON}
+    type_annotation_map: ClassVar = {dict[str, Any]: JSON}
 
 
 class Event(EventTables):
@@ -66,14 +66,10 @@ def record(
     device: str | None = None,
 ) -> None:
     """Add an event to the transaction of ``session``."""
-    session.add(
-        Event(time=time.time(), kind=kind, task=task, device=device, message=message)
-    )
+    session.add(Event(time=time.time(), kind=kind, task=task, device=device, message=message))
 
 
-def newest_events(
-    database: Database, limit: int, task: str | None = None
-) -> list[Event]:
+def newest_events(database: Database, limit: int, task: str | None = None) -> list[Event]:
     """The newest events, newest first; with ``task``, that task's and those of no task."""
     query = select(Event).order_by(Event.id.desc()).limit(limit)
     if task is not None:

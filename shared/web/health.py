@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from typing import cast
 
 from apiflask import APIBlueprint, APIFlask
 from flask import Response, current_app, render_template
@@ -46,9 +47,7 @@ def blueprint(database: Database, metrics: Callable[[], Metrics]) -> APIBlueprin
         registry = CollectorRegistry()
         for name, (help_text, values) in metrics().items():
             labelled = any(values) or not values
-            gauge = Gauge(
-                name, help_text, ["task"] if labelled else [], registry=registry
-            )
+            gauge = Gauge(name, help_text, ["task"] if labelled else [], registry=registry)
             for task, value in values.items():
                 (gauge.labels(task=task) if labelled else gauge).set(value)
         return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
@@ -56,9 +55,7 @@ def blueprint(database: Database, metrics: Callable[[], Metrics]) -> APIBlueprin
     @calls.get("/docs")
     @calls.doc(hide=True)
     def docs() -> str:
-        app = current_app
-        assert isinstance(app, APIFlask)
-        spec = json.loads(json.dumps(app.spec))
-        return render_template("docs.html", spec=spec)
+        app = cast("APIFlask", current_app)
+        return render_template("docs.html", spec=json.loads(json.dumps(app.spec)))
 
     return calls

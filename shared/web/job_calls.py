@@ -3,7 +3,8 @@
 from typing import Any
 
 from apiflask import APIBlueprint
-from flask import Request, Response, jsonify, request, url_for
+from flask import Request, Response, jsonify, redirect, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
 
 from shared.web.jobs import Jobs, Work
 
@@ -18,16 +19,30 @@ class Calls:
     def __init__(self, jobs: Jobs) -> None:
         self.jobs = jobs
 
-    def answer(self, kind: str, task: str, work: Work) -> Response:
-        """Run ``work`` and answer with its result; or 202 and the job's address at once."""
+    def answer(self, kind: str, task: str, work: Work) -> AnyResponse:
+        """Run ``work`` as the client prefers.
+
+        Returns:
+            To a program: the result when it is there; with ``Prefer: respond-async``
+            202 and the job's address at once. To a form on a page: 303 back to the
+            page, which shows the job.
+        """
+        if is_page(request):
+            self.jobs.start(kind, task, work)
+            return redirect(f"/?task={task}", code=303)
         if not wants_no_wait(request):
             return jsonify(self.jobs.run(kind, task, work))
         job = self.jobs.start(kind, task, work)
-        response = jsonify({"job": job, "status": "running"})
+        response: Response = jsonify({"job": job, "status": "running"})
         response.status_code = 202
         response.headers["Location"] = url_for("jobs.read_job", job=job)
         response.headers["Preference-Applied"] = "respond-async"
         return response
+
+
+def is_page(call: Request) -> bool:
+    """Whether a browser's page made the call, so that a page is the answer."""
+    return "text/html" in call.headers.get("Accept", "")
 
 
 def wants_no_wait(call: Request) -> bool:
@@ -52,7 +67,10 @@ def blueprint(jobs: Jobs) -> APIBlueprint:
 
     @calls.post("/jobs/<job>/cancel")
     @calls.doc(summary="Ask a running job to stop")
-    def cancel_job(job: str) -> dict[str, Any]:
-        return jobs.cancel(job).as_json()
+    def cancel_job(job: str) -> AnyResponse:
+        cancelled = jobs.cancel(job)
+        if is_page(request):
+            return redirect(f"/?task={cancelled.task}", code=303)
+        return jsonify(cancelled.as_json())
 
     return calls

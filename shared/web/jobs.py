@@ -11,7 +11,7 @@ import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from sqlalchemy import JSON, select, update
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
@@ -32,7 +32,7 @@ Status = Literal["running", "done", "failed", "cancelled"]
 class JobTables(DeclarativeBase):
     """The tables of this module."""
 
-    type_annotation_map = {dict[str, Any]: JSON}
+    type_annotation_map: ClassVar = {dict[str, Any]: JSON}
 
 
 class Job(JobTables):
@@ -87,16 +87,12 @@ class JobControl:
     def report(self, progress: dict[str, Any]) -> None:
         """Replace the job's progress, a JSON object."""
         with self._database.write() as session:
-            session.execute(
-                update(Job).where(Job.id == self.job).values(progress=progress)
-            )
+            session.execute(update(Job).where(Job.id == self.job).values(progress=progress))
 
     def cancelled(self) -> bool:
         """Whether somebody asked for the job to be cancelled."""
         with self._database.read() as session:
-            asked = session.scalar(
-                select(Job.cancel_requested).where(Job.id == self.job)
-            )
+            asked = session.scalar(select(Job.cancel_requested).where(Job.id == self.job))
         return bool(asked)
 
     def check(self) -> None:
@@ -135,9 +131,9 @@ class Jobs:
         def run() -> None:
             try:
                 self._run(job, work)
-            except FedbellError:
-                pass  # it is in the job's row
-            except Exception:
+            except FedbellError as error:  # it is in the job's row
+                _log.warning("%s failed: %s", kind, error)
+            except Exception:  # noqa: BLE001 - a thread has nobody to pass it on to
                 _log.exception("job %s (%s) failed", job, kind)
 
         threading.Thread(target=run, name=f"job-{job}", daemon=True).start()
@@ -165,9 +161,7 @@ class Jobs:
         """Ask a job to stop; it does so at its next chance. Raises NotFound."""
         self.get(job)
         with self._database.write() as session:
-            session.execute(
-                update(Job).where(Job.id == job).values(cancel_requested=True)
-            )
+            session.execute(update(Job).where(Job.id == job).values(cancel_requested=True))
         return self.get(job)
 
     def _add(self, kind: str, task: str) -> str:
@@ -195,9 +189,7 @@ class Jobs:
             self._finish(job, "failed", problem=error.as_problem())
             raise
         except BaseException as error:
-            told = FedbellError(
-                f"{type(error).__name__}: {error}. The server's log says more."
-            )
+            told = FedbellError(f"{type(error).__name__}: {error}. The server's log says more.")
             self._finish(job, "failed", problem=told.as_problem())
             raise
         self._finish(job, "done", result=result)
@@ -226,18 +218,14 @@ class Jobs:
             with self._database.write() as session:
                 for row in candidates:
                     if row.process == process:
-                        error = JobLost(
-                            f"Run {row.kind} again: nothing acknowledged is lost."
-                        )
+                        error = JobLost(f"Run {row.kind} again: nothing acknowledged is lost.")
                         _end(session, row.id, "failed", None, error.as_problem())
             lock.release()
 
     def _remove_old_locks(self) -> None:
         self._bury_the_lost()
         for path in self._directory.glob("*.lock"):
-            if time.time() - path.stat().st_mtime > _OLD_LOCK_SECONDS and (
-                lock := try_lock(path)
-            ):
+            if time.time() - path.stat().st_mtime > _OLD_LOCK_SECONDS and (lock := try_lock(path)):
                 path.unlink(missing_ok=True)
                 lock.release()
 

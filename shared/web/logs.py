@@ -8,7 +8,7 @@ import structlog
 
 def configure(server: str) -> None:
     """Send all logging of this process to standard output, each record with the server's name."""
-    shared = [
+    shared: list[structlog.typing.Processor] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,

@@ -38,9 +38,6 @@ def problem(members: dict[str, Any]) -> Response:
 
 def init_app(app: APIFlask) -> None:
     """Make every error of ``app`` a problem."""
-    app.register_error_handler(FedbellError, _fedbell_error)
-    app.register_error_handler(HTTPException, _http_error)
-    app.register_error_handler(Exception, _unexpected)
 
     @app.error_processor
     def _validation(error: HTTPError) -> Response:
@@ -60,6 +57,11 @@ def init_app(app: APIFlask) -> None:
                 "errors": fields,
             }
         )
+
+    # After error_processor, which registers handlers of its own for the same errors.
+    app.register_error_handler(FedbellError, _fedbell_error)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _unexpected)
 
 
 def _fedbell_error(error: FedbellError) -> Response:
@@ -92,7 +94,7 @@ def _unexpected(error: Exception) -> Response:
             "type": "urn:fedbell:problem:unexpected",
             "title": "Unexpected error",
             "status": 500,
-            "detail": f"The server's log says more, under {reference}. Nothing acknowledged is lost.",
+            "detail": f"The log says more, under {reference}. Nothing acknowledged is lost.",
             "reference": reference,
         }
     )

@@ -55,9 +55,7 @@ class ServerSettings(BaseSettings):
         except ValidationError as error:
             first = error.errors()[0]
             name = ".".join(str(part) for part in first["loc"])
-            raise ConfigurationError(
-                f"{file or 'settings'}: {name}: {first['msg']}."
-            ) from error
+            raise ConfigurationError(f"{file or 'settings'}: {name}: {first['msg']}.") from error
 
     @property
     def hosts(self) -> list[str]:
@@ -77,9 +75,7 @@ class ServerSettings(BaseSettings):
         except OSError as error:
             raise ConfigurationError(f"JOIN_TOKEN_FILE: {error}.") from error
         if not token:
-            raise ConfigurationError(
-                f"JOIN_TOKEN_FILE: {self.join_token_file} is empty."
-            )
+            raise ConfigurationError(f"JOIN_TOKEN_FILE: {self.join_token_file} is empty.")
         return token
 
 
