@@ -1,0 +1,1 @@
+"""Networks, and how one device trains them. Knows Keras; knows nothing of servers."""

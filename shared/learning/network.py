@@ -1,0 +1,171 @@
+"""A network in two parts: a frozen backbone, and the tail that is trained and averaged."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from shared.federated.task import Task
+from shared.federated.weights import Array, Schema
+from shared.learning.architectures.mobilenet import BLOCK_CUT, POOLED, mobilenet
+from shared.learning.backbone import BackboneMissing, BackboneUnfit, assign, load_backbone
+
+__all__ = ["BackboneMissing", "BackboneUnfit", "Network", "build_network"]
+
+#: How pixels become the network's input; part of the name under which features are kept.
+_PREPROCESSING = "x / 127.5 - 1"
+#: Pictures the backbone sees at once. Always this many, filled up if need be: the last bits
+#: of a feature may depend on the size of its batch, and must not depend on its neighbours.
+_EXTRACT_BATCH = 32
+#: Pictures the tail sees at once when nothing is trained.
+_ANSWER_BATCH = 256
+#: A device takes few steps in a round. With Keras's 0.99 the statistics of a trained batch
+#: norm would stay those of the pretraining, while its weights move.
+_TRAINED_BATCH_NORM_MOMENTUM = 0.9
+
+
+class Network:
+    """One task's network. Make it with :func:`build_network`.
+
+    Attributes:
+        task: what it was built for.
+        backbone_sha256: hex, over names and bytes of the frozen weights.
+        features_key: names all that determines features: one folder of the feature store.
+        feature_shape: of one picture's features.
+        feature_dtype: float32; uint8 where the features are the pixels.
+        tail: a Keras model from features (n, *feature_shape) to logits (n, classes).
+        fingerprint: of the tail's schema and the backbone; see Schema.fingerprint.
+        compiled: what the training keeps between its calls.
+    """
+
+    def __init__(self, task: Task, backbone: keras.Model | None, tail: keras.Model) -> None:
+        self.task = task
+        self.tail = tail
+        self.feature_shape: tuple[int, ...] = tuple(tail.input.shape[1:])
+        self.feature_dtype = np.dtype(str(tail.input.dtype))
+        self.backbone_sha256 = _sha256(_values(backbone) if backbone else {})
+        self.features_key = _features_key(task, self.backbone_sha256, self.feature_shape)
+        self.compiled: Any = None
+        self._initial = self.weights()
+        self.fingerprint = Schema.of(self._initial).fingerprint(self.backbone_sha256)
+        self._extract = _compile_backbone(backbone, task.image_size) if backbone else None
+        self._answer = _compile_tail(tail)
+
+    def extract(self, pictures: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
+        """What the backbone says of pictures uint8 (n, s, s, 3) RGB.
+
+        Returns:
+            Features (n, *feature_shape), float32; the pictures themselves, uint8, where
+            everything is trained.
+
+        Raises:
+            ValueError: pictures of another shape or type.
+        """
+        size = self.task.image_size
+        if pictures.shape[1:] != (size, size, 3) or pictures.dtype != np.uint8:
+            raise ValueError(f"pictures are {pictures.dtype} {pictures.shape}, not {size} pixels")
+        if self._extract is None:
+            return pictures
+        features = np.empty((len(pictures), *self.feature_shape), np.float32)
+        batch = np.zeros((_EXTRACT_BATCH, size, size, 3), np.uint8)
+        for begin in range(0, len(pictures), _EXTRACT_BATCH):
+            part = pictures[begin : begin + _EXTRACT_BATCH]
+            batch[: len(part)] = part
+            features[begin : begin + len(part)] = self._extract(batch).numpy()[: len(part)]
+        return features
+
+    def answer(self, features: npt.NDArray[Any]) -> Array:
+        """Logits float32 (n, classes) for features (n, *feature_shape)."""
+        logits = np.empty((len(features), len(self.task.classes)), np.float32)
+        for begin in range(0, len(features), _ANSWER_BATCH):
+            part = features[begin : begin + _ANSWER_BATCH]
+            logits[begin : begin + len(part)] = self._answer(part).numpy()
+        return logits
+
+    def weights(self) -> dict[str, Array]:
+        """A copy of every variable of the tail, trained or not, by its Keras path."""
+        return _values(self.tail)
+
+    def load(self, weights: Mapping[str, Array]) -> None:
+        """Set the tail to ``weights``.
+
+        Raises:
+            SchemaMismatch: other names, shapes or types; nothing has changed.
+        """
+        Schema.of(self._initial).check(Schema.of(weights))
+        assign(self.tail, weights)
+
+    def reset(self) -> None:
+        """Go back to the tail as it was built, the same on every device."""
+        assign(self.tail, self._initial)
+
+
+def build_network(task: Task, backbone_directory: Path) -> Network:
+    """Build the network of a task: equal tasks and backbones give equal weights, everywhere.
+
+    Args:
+        task: its architecture, width, image size, backbone and trainable depth.
+        backbone_directory: this device's own folder of weight files.
+
+    Raises:
+        BackboneMissing: the backbone's file is not on this device; says where to put it.
+        BackboneUnfit: the backbone's file is damaged or of another network.
+    """
+    whole = mobilenet(task.alpha, task.image_size)
+    load_backbone(task, backbone_directory, whole)
+    classes = keras.layers.Dense(
+        len(task.classes),
+        kernel_initializer=keras.initializers.GlorotUniform(seed=task.seed),
+        name="classes",
+    )
+    if task.trainable == "all":
+        pixels = keras.Input((task.image_size, task.image_size, 3), dtype="uint8", name="pixels")
+        scaled = keras.layers.Rescaling(1 / 127.5, offset=-1, name="scaled")(pixels)
+        backbone, tail = None, keras.Model(pixels, classes(whole(scaled)))
+    else:
+        cut = whole.get_layer(POOLED if task.trainable == "head" else BLOCK_CUT).output
+        backbone = keras.Model(whole.input, cut)
+        tail = keras.Model(cut, classes(whole.output))
+    for layer in tail._flatten_layers():
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = _TRAINED_BATCH_NORM_MOMENTUM
+    return Network(task, backbone, tail)
+
+
+def _compile_backbone(backbone: keras.Model, size: int) -> Any:
+    @tf.function(input_signature=[tf.TensorSpec((_EXTRACT_BATCH, size, size, 3), tf.uint8)])
+    def extract(pictures: Any) -> Any:
+        return backbone(tf.cast(pictures, tf.float32) / 127.5 - 1, training=False)
+
+    return extract
+
+
+def _compile_tail(tail: keras.Model) -> Any:
+    @tf.function(input_signature=[tf.TensorSpec(tail.input.shape, tail.input.dtype)])
+    def answer(features: Any) -> Any:
+        return tail(features, training=False)
+
+    return answer
+
+
+def _values(model: keras.Model) -> dict[str, Array]:
+    return {variable.path: np.array(variable, np.float32) for variable in model.weights}
+
+
+def _sha256(weights: Mapping[str, Array]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        digest.update(name.encode() + b"\0" + weights[name].tobytes())
+    return digest.hexdigest()
+
+
+def _features_key(task: Task, backbone_sha256: str, shape: tuple[int, ...]) -> str:
+    parts = [backbone_sha256, task.image_size, shape, _PREPROCESSING]
+    digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]
+    return f"{task.architecture}-{task.trainable}-{task.image_size}-{digest}"

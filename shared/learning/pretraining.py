@@ -1,0 +1,115 @@
+"""Trains the built-in backbone: ``python -m shared.learning.pretraining --data DIRECTORY``.
+
+A MobileNet learns to tell CIFAR-10 photos and handwritten symbols apart, first on small
+pictures (fast), then on larger ones. Its classifier is thrown away; the rest is the backbone.
+"""
+
+import argparse
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from shared.federated.weights import write_weights
+from shared.learning.architectures.mobilenet import mobilenet
+from shared.learning.pretraining_pictures import Collection, Pictures, read_collection, vary
+
+ALPHA = 0.25
+#: Side of the pictures in pixels, epoch by epoch: speed first, then the size it is used at.
+SIZES = (48,) * 8 + (64,) * 8 + (96,) * 9
+BATCH_SIZE = 128
+LEARNING_RATE = 0.004
+#: Symbols are easy: this many in an epoch, others in the next, are enough.
+SYMBOLS_PER_EPOCH = 9_000
+OUTPUT = Path(__file__).parent / "backbones" / "mobilenet_0.25_96.safetensors"
+
+
+def learning_rate(progress: float) -> float:
+    """Rise over the first tenth, then fall along a cosine; ``progress`` runs from 0 to 1."""
+    if progress < 0.1:
+        return LEARNING_RATE * (0.05 + 9.5 * progress)
+    return LEARNING_RATE * 0.5 * (1 + math.cos(math.pi * (progress - 0.1) / 0.9))
+
+
+def pretrain(collection: Collection, seed: int, output: Path) -> None:
+    """Train for all of SIZES; after every epoch write the backbone to ``output``, and print."""
+    keras.utils.set_random_seed(seed)
+    backbone = mobilenet(ALPHA, None)
+    logits = keras.layers.Dense(collection.num_classes, name="classes")(backbone.output)
+    network = keras.Model(backbone.input, logits)
+    optimizer = keras.optimizers.AdamW(LEARNING_RATE, weight_decay=0.02)
+    optimizer.build(network.trainable_variables)
+
+    @tf.function(reduce_retracing=True)
+    def step(pictures: Any, labels: Any, number: Any, size: int) -> Any:
+        shown = vary(pictures, labels >= collection.first_symbol, size, [seed, number])
+        with tf.GradientTape() as tape:
+            answer = network(shown / 127.5 - 1, training=True)
+            loss = tf.reduce_mean(
+                tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=answer)
+            )
+        gradients = tape.gradient(loss, network.trainable_variables)
+        optimizer.apply(gradients, network.trainable_variables)
+        return loss
+
+    generator = np.random.default_rng(seed)
+    start, number = time.monotonic(), 0
+    for epoch, size in enumerate(SIZES):
+        batches = _batches(collection, generator)
+        losses = []
+        for index, batch in enumerate(batches):
+            progress = (epoch + index / len(batches)) / len(SIZES)
+            optimizer.learning_rate.assign(learning_rate(progress))
+            losses.append(
+                step(
+                    tf.constant(collection.train.pictures[batch]),
+                    tf.constant(collection.train.labels[batch]),
+                    tf.constant(number),
+                    size,
+                )
+            )
+            number += 1
+        write_weights(output, {v.path: v.numpy() for v in backbone.variables})
+        photos, symbols = _accuracies(network, collection, size)
+        print(
+            f"epoch {epoch + 1}/{len(SIZES)}  {size} px  loss {np.mean(losses):.3f}  test accuracy: "
+            f"photos {photos:.3f}  symbols {symbols:.3f}  {time.monotonic() - start:.0f} s",
+            flush=True,
+        )
+
+
+def _batches(collection: Collection, generator: np.random.Generator) -> list[Any]:
+    """Indices of this epoch's pictures, shuffled, cut into whole batches."""
+    symbol = collection.train.labels >= collection.first_symbol
+    symbols = generator.permutation(np.flatnonzero(symbol))[:SYMBOLS_PER_EPOCH]
+    order = generator.permutation(np.concatenate([np.flatnonzero(~symbol), symbols]))
+    return np.split(order[: len(order) // BATCH_SIZE * BATCH_SIZE], len(order) // BATCH_SIZE)
+
+
+def _accuracies(network: Any, collection: Collection, size: int) -> tuple[float, float]:
+    """Accuracy on every fifth test picture: of the photos, and of the symbols."""
+    test = Pictures(collection.test.pictures[::5], collection.test.labels[::5])
+    answers = []
+    for begin in range(0, len(test.labels), 256):
+        pixels = tf.image.resize(test.pictures[begin : begin + 256], [size, size])
+        answers.append(np.argmax(network(pixels / 127.5 - 1, training=False), axis=1))
+    right = np.concatenate(answers) == test.labels
+    symbol = test.labels >= collection.first_symbol
+    return float(right[~symbol].mean()), float(right[symbol].mean())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="holds cifar10/, math_symbols/")
+    parser.add_argument("--output", type=Path, default=OUTPUT)
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    pretrain(read_collection(arguments.data), arguments.seed, arguments.output)
+
+
+if __name__ == "__main__":
+    main()
