@@ -89,4 +89,4 @@ def test_another_number_of_devices_keeps_test_pictures_test_pictures(
 def test_somebodys_own_folder_is_left_alone(tmp_path: Path, write_picture: WritePicture) -> None:
     own = write_picture(tmp_path / "device1" / "digits" / "train" / "0" / "mine.png")
     assert write_digits(tmp_path) == ["device2"]
-    assert [path for path in (tmp_path / "device1").rglob("*.png")] == [own]
+    assert list((tmp_path / "device1").rglob("*.png")) == [own]

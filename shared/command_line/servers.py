@@ -1,0 +1,102 @@
+"""Which servers there are: the main server, and a device per folder with a device.toml."""
+
+import errno
+import socket
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from shared.errors import ConfigurationError, FedbellError
+
+MAIN_SERVER = "main_server"
+
+
+class PortTaken(FedbellError):
+    """Another program, or another of our servers, listens where a server should."""
+
+    status = 409
+    title = "A port is taken"
+
+
+@dataclass(frozen=True)
+class Server:
+    """One server to start.
+
+    Attributes:
+        name: its top-level folder, which is also its Python package.
+        host: address to listen on.
+        port: port to listen on.
+        change: what a person does to give it another port.
+    """
+
+    name: str
+    host: str
+    port: int
+    change: str
+
+
+def device_names(root: Path) -> list[str]:
+    """Names of the top-level folders with a device.toml, sorted."""
+    return sorted(
+        path.parent.name
+        for path in root.glob("*/device.toml")
+        if not path.parent.name.startswith(".")
+    )
+
+
+def find_servers(root: Path, port: int) -> list[Server]:
+    """The main server on ``port`` and every device where its ``device_url`` says.
+
+    Raises:
+        ConfigurationError: not Fedbell's folder, or a device.toml without a usable device_url.
+        PortTaken: two servers want one port.
+    """
+    if not (root / "gunicorn.conf.py").exists() or not (root / MAIN_SERVER).is_dir():
+        raise ConfigurationError(
+            f"{root} is not Fedbell's folder: it has no gunicorn.conf.py and {MAIN_SERVER}. "
+            "Change to the folder with the Makefile and try again."
+        )
+    servers = [Server(MAIN_SERVER, "127.0.0.1", port, "choose another one with --port")]
+    servers += [_device(root / name / "device.toml") for name in device_names(root)]
+    by_port: dict[int, Server] = {}
+    for server in servers:
+        other = by_port.setdefault(server.port, server)
+        if other is not server:
+            raise PortTaken(
+                f"{other.name} and {server.name} both want port {server.port}: {server.change}."
+            )
+    return servers
+
+
+def check_ports(servers: list[Server]) -> None:
+    """Raise PortTaken when something listens already where a server should."""
+    for server in servers:
+        family = socket.AF_INET6 if ":" in server.host else socket.AF_INET
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((server.host, server.port))
+            except OSError as error:
+                taken = error.errno == errno.EADDRINUSE
+                reason = "is taken by another program" if taken else f"is no good: {error}"
+                way_out = "Stop that program, or" if taken else "Please"
+                raise PortTaken(
+                    f"Port {server.port} of {server.host}, for {server.name}, {reason}. "
+                    f"{way_out} {server.change}."
+                ) from error
+
+
+def _device(path: Path) -> Server:
+    name = path.parent.name
+    try:
+        url = str(tomllib.loads(path.read_text(encoding="utf-8"))["device_url"])
+        host, port = urlsplit(url).hostname, urlsplit(url).port
+    except (OSError, KeyError, ValueError) as error:
+        raise ConfigurationError(f"{path} cannot be used: {error}.") from error
+    if not host or not port:
+        raise ConfigurationError(
+            f"{path}: device_url is {url!r}, which names no host and port. "
+            'Write it like "http://127.0.0.1:8001".'
+        )
+    return Server(name, host, port, f"change device_url in {name}/device.toml")
