@@ -89,7 +89,7 @@ def read_keras_h5(path: Path, network: keras.Model) -> dict[str, Array]:
     """
     arrays: dict[str, Array] = {}
     with h5py.File(path) as file:
-        root: Any = file["model_weights"] if "model_weights" in file else file
+        root: Any = file.get("model_weights", file)
         for layer in network.layers:
             if not layer.weights:
                 continue

@@ -77,7 +77,9 @@ class Network:
         for begin in range(0, len(pictures), _EXTRACT_BATCH):
             part = pictures[begin : begin + _EXTRACT_BATCH]
             batch[: len(part)] = part
-            features[begin : begin + len(part)] = self._extract(batch).numpy()[: len(part)]
+            features[begin : begin + len(part)] = self._extract(tf.constant(batch)).numpy()[
+                : len(part)
+            ]
         return features
 
     def answer(self, features: npt.NDArray[Any]) -> Array:
@@ -85,7 +87,7 @@ class Network:
         logits = np.empty((len(features), len(self.task.classes)), np.float32)
         for begin in range(0, len(features), _ANSWER_BATCH):
             part = features[begin : begin + _ANSWER_BATCH]
-            logits[begin : begin + len(part)] = self._answer(part).numpy()
+            logits[begin : begin + len(part)] = self._answer(tf.constant(part)).numpy()
         return logits
 
     def weights(self) -> dict[str, Array]:
@@ -132,26 +134,26 @@ def build_network(task: Task, backbone_directory: Path) -> Network:
         cut = whole.get_layer(POOLED if task.trainable == "head" else BLOCK_CUT).output
         backbone = keras.Model(whole.input, cut)
         tail = keras.Model(cut, classes(whole.output))
-    for layer in tail._flatten_layers():
+    for layer in whole.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = _TRAINED_BATCH_NORM_MOMENTUM
     return Network(task, backbone, tail)
 
 
 def _compile_backbone(backbone: keras.Model, size: int) -> Any:
-    @tf.function(input_signature=[tf.TensorSpec((_EXTRACT_BATCH, size, size, 3), tf.uint8)])
     def extract(pictures: Any) -> Any:
         return backbone(tf.cast(pictures, tf.float32) / 127.5 - 1, training=False)
 
-    return extract
+    signature = [tf.TensorSpec((_EXTRACT_BATCH, size, size, 3), tf.uint8)]
+    return tf.function(extract, input_signature=signature).get_concrete_function()
 
 
 def _compile_tail(tail: keras.Model) -> Any:
-    @tf.function(input_signature=[tf.TensorSpec(tail.input.shape, tail.input.dtype)])
     def answer(features: Any) -> Any:
         return tail(features, training=False)
 
-    return answer
+    signature = [tf.TensorSpec(tail.input.shape, tail.input.dtype)]
+    return tf.function(answer, input_signature=signature).get_concrete_function()
 
 
 def _values(model: keras.Model) -> dict[str, Array]:

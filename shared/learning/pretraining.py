@@ -5,6 +5,7 @@ pictures (fast), then on larger ones. Its classifier is thrown away; the rest is
 """
 
 import argparse
+import logging
 import math
 import time
 from pathlib import Path
@@ -17,6 +18,8 @@ import tensorflow as tf
 from shared.federated.weights import write_weights
 from shared.learning.architectures.mobilenet import mobilenet
 from shared.learning.pretraining_pictures import Collection, Pictures, read_collection, vary
+
+_log = logging.getLogger(__name__)
 
 ALPHA = 0.25
 #: Side of the pictures in pixels, epoch by epoch: speed first, then the size it is used at.
@@ -36,7 +39,7 @@ def learning_rate(progress: float) -> float:
 
 
 def pretrain(collection: Collection, seed: int, output: Path) -> None:
-    """Train for all of SIZES; after every epoch write the backbone to ``output``, and print."""
+    """Train for all of SIZES; after every epoch write the backbone to ``output``, and log."""
     keras.utils.set_random_seed(seed)
     backbone = mobilenet(ALPHA, None)
     logits = keras.layers.Dense(collection.num_classes, name="classes")(backbone.output)
@@ -44,7 +47,6 @@ def pretrain(collection: Collection, seed: int, output: Path) -> None:
     optimizer = keras.optimizers.AdamW(LEARNING_RATE, weight_decay=0.02)
     optimizer.build(network.trainable_variables)
 
-    @tf.function(reduce_retracing=True)
     def step(pictures: Any, labels: Any, number: Any, size: int) -> Any:
         shown = vary(pictures, labels >= collection.first_symbol, size, [seed, number])
         with tf.GradientTape() as tape:
@@ -56,6 +58,7 @@ def pretrain(collection: Collection, seed: int, output: Path) -> None:
         optimizer.apply(gradients, network.trainable_variables)
         return loss
 
+    compiled_step = tf.function(step)
     generator = np.random.default_rng(seed)
     start, number = time.monotonic(), 0
     for epoch, size in enumerate(SIZES):
@@ -65,7 +68,7 @@ def pretrain(collection: Collection, seed: int, output: Path) -> None:
             progress = (epoch + index / len(batches)) / len(SIZES)
             optimizer.learning_rate.assign(learning_rate(progress))
             losses.append(
-                step(
+                compiled_step(
                     tf.constant(collection.train.pictures[batch]),
                     tf.constant(collection.train.labels[batch]),
                     tf.constant(number),
@@ -74,11 +77,13 @@ def pretrain(collection: Collection, seed: int, output: Path) -> None:
             )
             number += 1
         write_weights(output, {v.path: v.numpy() for v in backbone.variables})
+        # Unlike other weights, these are for everybody: an image copies them for another user.
+        output.chmod(0o644)
         photos, symbols = _accuracies(network, collection, size)
-        print(
-            f"epoch {epoch + 1}/{len(SIZES)}  {size} px  loss {np.mean(losses):.3f}  test accuracy: "
-            f"photos {photos:.3f}  symbols {symbols:.3f}  {time.monotonic() - start:.0f} s",
-            flush=True,
+        _log.info(
+            "epoch %d/%d  %d px  loss %.3f  test accuracy: photos %.3f  symbols %.3f  %.0f s",
+            *(epoch + 1, len(SIZES), size, np.mean(losses), photos, symbols),
+            time.monotonic() - start,
         )
 
 
@@ -108,6 +113,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=OUTPUT)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
     pretrain(read_collection(arguments.data), arguments.seed, arguments.output)
 
 

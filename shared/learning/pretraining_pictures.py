@@ -104,7 +104,8 @@ def _read(archive: Path, prefix: str) -> list[Labelled]:
             if name.startswith(prefix) and name.endswith((".jpg", ".png")):
                 data = np.frombuffer(opened.read(name), np.uint8)
                 picture = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)
-                assert picture is not None, name
+                if picture is None:
+                    raise ValueError(f"{name} in {archive} is no picture")
                 found.append((PurePosixPath(name).parent.name, _fit(picture.astype(np.uint8))))
     return found
 
