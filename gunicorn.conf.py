@@ -1,6 +1,7 @@
 """How Gunicorn serves every server of Fedbell; each setting can be set by environment.
 
-BIND, WORKERS, THREADS, TIMEOUT and GRACEFUL_TIMEOUT (seconds) are read here.
+BIND, WORKERS, THREADS, TIMEOUT and GRACEFUL_TIMEOUT (seconds) are read here, and WSGI_APP,
+the application, where the command line names none.
 Nothing is loaded before the fork: a device's trainer must never be a fork's child.
 """
 
@@ -9,6 +10,7 @@ import signal
 import threading
 from pathlib import Path
 
+wsgi_app = os.environ.get("WSGI_APP")
 bind = os.environ.get("BIND", "127.0.0.1:8000")
 workers = int(os.environ.get("WORKERS", "1"))
 # An open page holds one thread for its events, so there are more than requests at work.

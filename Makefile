@@ -1,0 +1,59 @@
+# What one does with Fedbell. `make run` needs Python 3.11 to 3.13 and make, nothing else.
+#
+# The Python that makes .venv is the first fitting one of these names;
+# another one: make run PYTHON=/path/to/python3.12
+FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
+	"$$name" -c "$(FITS)" 2>/dev/null && echo "$$name" && exit; done; echo python3)
+
+VENV := .venv/bin/python
+COMPILE := .venv/bin/uv pip compile pyproject.toml --quiet --universal --generate-hashes \
+	--python-version 3.11 --no-emit-index-url --no-header
+CONSTRAINED := --constraint requirements/development.lock
+
+# Python alone, so that no other program is needed.
+REMOVE = "$(PYTHON)" -c "import shutil, sys; [shutil.rmtree(p, True) for p in sys.argv[1:]]"
+
+.PHONY: help run up test lint lock dataset pretrain clean-state environment development
+.DEFAULT_GOAL := help
+
+help:  ## this list
+	@"$(PYTHON)" -c "import re; [print(f'make {n:12} {t}') for n, t in \
+	re.findall(r'^([a-z-]+):.*?## (.+)', open('Makefile').read(), re.M)]"
+
+run: dataset  ## start the three servers here; Ctrl-C stops them
+	@exec .venv/bin/fedbell run
+
+up:  ## start them in containers
+	docker compose up --build
+
+test: development  ## run the tests
+	@$(VENV) -m pytest
+
+lint: development  ## style, types and who may import whom
+	@$(VENV) -m ruff check .
+	@$(VENV) -m ruff format --check .
+	@$(VENV) -m mypy
+	@.venv/bin/lint-imports --no-logo
+
+lock: development  ## choose the newest packages again and pin them
+	$(COMPILE) --upgrade --all-extras --output-file requirements/development.lock
+	$(COMPILE) --upgrade $(CONSTRAINED) --extra device --output-file requirements/device.lock
+	$(COMPILE) --upgrade $(CONSTRAINED) --output-file requirements/server.lock
+
+dataset: environment  ## write the built-in pictures to dataset/
+	@.venv/bin/fedbell dataset digits
+
+pretrain: environment  ## train the built-in backbone again
+	$(VENV) -m shared.learning.pretraining
+
+clean-state:  ## forget all rounds, models and devices
+	$(REMOVE) state
+
+environment:
+	@command -v "$(PYTHON)" >/dev/null || { \
+		echo "Fedbell needs Python 3.11, 3.12 or 3.13; there is no $(PYTHON) here."; exit 1; }
+	@"$(PYTHON)" shared/command_line/environment.py device
+
+development: environment
+	@"$(PYTHON)" shared/command_line/environment.py development

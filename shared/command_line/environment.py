@@ -1,0 +1,76 @@
+"""Make the project's own virtual environment in .venv; ``make`` calls this file by its path.
+
+    python3 shared/command_line/environment.py device|development
+
+It needs nothing but Python: no pip, no git, no other program. When the lock file is
+the one that was installed last, it does nothing. Its syntax is that of Python 3.6, so
+that an old Python can say that it is too old.
+"""
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+OLDEST, NEWEST = (3, 11), (3, 13)
+
+ROOT = Path(__file__).resolve().parents[2]
+ENVIRONMENT = ROOT / ".venv"
+PYTHON = str(ENVIRONMENT / "bin" / "python")
+
+# `python` next to the script, wherever the folder has been moved to; `sh` alone, no dirname.
+COMMAND = '#!/bin/sh\nexec "${0%/*}/python" -m shared.command_line "$@"\n'
+
+
+def main(lock_name: str) -> None:
+    """Install requirements/<lock_name>.lock, unless that is done."""
+    if not OLDEST <= sys.version_info[:2] <= NEWEST:
+        sys.exit(
+            f"Fedbell needs Python 3.11, 3.12 or 3.13; found {sys.version.split()[0]} at "
+            f"{sys.executable}. Install one of these, or name it: make run PYTHON=/path/to/python"
+        )
+    lock = ROOT / "requirements" / f"{lock_name}.lock"
+    mark = f"{ROOT} {sys.version_info[:2]} {hashlib.sha256(lock.read_bytes()).hexdigest()}"
+    stamp = ENVIRONMENT / f".{lock_name}.installed"
+    if stamp.exists() and stamp.read_text() == mark and works(PYTHON):
+        return
+    print(f"Installing {lock.relative_to(ROOT)} into .venv; this happens once.", flush=True)  # noqa: T201
+    make_environment()
+    pip = [PYTHON, "-m", "pip", "--disable-pip-version-check", "--no-input"]
+    if subprocess.run(
+        [*pip, "install", "--require-hashes", "-r", str(lock)], check=False
+    ).returncode:
+        sys.exit("The packages could not be installed (see above). Run the same command again.")
+    script = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    packages = subprocess.run(
+        [PYTHON, "-c", script], check=True, capture_output=True, text=True
+    ).stdout.strip()
+    Path(packages, "fedbell.pth").write_text(f"{ROOT}\n", encoding="utf-8")
+    command = ENVIRONMENT / "bin" / "fedbell"
+    command.write_text(COMMAND)
+    command.chmod(0o755)
+    stamp.write_text(mark)
+
+
+def make_environment() -> None:
+    """Make .venv, from scratch when the one there belongs to another Python or is broken."""
+    fresh = [] if works(PYTHON) else ["--clear"]
+    command = [sys.executable, "-m", "venv", *fresh, str(ENVIRONMENT)]
+    if subprocess.run(command, check=False).returncode:
+        sys.exit(
+            f"{sys.executable} could not make a virtual environment (see above). On Debian and "
+            f"Ubuntu this helps: apt install python3.{sys.version_info[1]}-venv"
+        )
+
+
+def works(python: str) -> bool:
+    """Whether that Python runs and has this one's version."""
+    script = f"import sys; sys.exit(sys.version_info[:2] != {sys.version_info[:2]})"
+    try:
+        return subprocess.run([python, "-c", script], check=False).returncode == 0
+    except OSError:
+        return False
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
