@@ -1,6 +1,6 @@
 """A task: one classification problem that a federation learns."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -55,6 +55,11 @@ class Task(BaseModel):
     min_updates: int = Field(default=1, ge=1)
     seed: int = Field(default=1, ge=0, lt=2**31)
     training: TrainingSettings = TrainingSettings()
+
+    def network(self) -> dict[str, Any]:
+        """What decides the network's weights, ready for JSON: versions of a task share it."""
+        keys = {"classes", "architecture", "alpha", "image_size", "backbone", "trainable"}
+        return self.model_dump(mode="json", include=keys)
 
     @field_validator("alpha")
     @classmethod

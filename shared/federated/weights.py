@@ -89,7 +89,7 @@ class Schema:
                 raise SchemaMismatch(f"{name} has shape {theirs[name]}; expected {ours[name]}.")
 
 
-class WeightsFile:
+class WeightsFile(Mapping[str, Array]):
     """A safetensors file, opened: schema and metadata at once, arrays one at a time.
 
     Use :func:`open_weights`; arrays are mapped from the file while it is open.
@@ -112,6 +112,9 @@ class WeightsFile:
 
     def __iter__(self) -> Iterator[str]:
         return iter(name for name, _ in self.schema.shapes)
+
+    def __len__(self) -> int:
+        return len(self.schema.shapes)
 
     def check_finite(self) -> None:
         """Raise NotFinite, naming the first array that holds NaN or infinity."""
@@ -145,11 +148,17 @@ def read_weights(path: Path) -> dict[str, Array]:
         return {name: np.array(opened[name]) for name in opened}
 
 
-def write_weights(path: Path, weights: Weights, metadata: Mapping[str, str] | None = None) -> None:
-    """Write weights as safetensors: durable, and under ``path`` whole or not at all."""
+def write_weights(path: Path, weights: Weights, metadata: Mapping[str, str] | None = None) -> str:
+    """Write weights as safetensors: durable, and under ``path`` whole or not at all.
+
+    Returns:
+        SHA-256 of the file's content, in hex.
+    """
     Schema.of(weights)
     contiguous = {name: np.ascontiguousarray(weights[name]) for name in sorted(weights)}
-    write_durably(path, to_safetensors(contiguous, dict(metadata or {})))
+    content = to_safetensors(contiguous, dict(metadata or {}))
+    write_durably(path, content)
+    return hashlib.sha256(content).hexdigest()
 
 
 def write_durably(path: Path, content: bytes) -> None:

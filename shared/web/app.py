@@ -1,6 +1,7 @@
 """The Flask application that both servers start from."""
 
 from pathlib import Path
+from typing import Any
 
 from apiflask import APIFlask
 from flask import Request
@@ -14,9 +15,14 @@ _MOST_BODY_BYTES = 64 * 1024
 
 
 class _Request(Request):
-    """A request whose missing body is an empty object: every JSON body here is optional."""
+    """A request whose body can be missing, or a form, where a JSON object is expected.
 
-    def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> object:
+    So ``curl -X POST`` and a form on a page reach the same call.
+    """
+
+    def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:
+        if self.mimetype == "application/x-www-form-urlencoded" and self.form:
+            return self.form.to_dict()
         if not self.get_data(cache=True):
             return {}
         return super().get_json(force=force, silent=silent, cache=cache)

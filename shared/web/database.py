@@ -43,7 +43,7 @@ class Database:
     def write(self) -> Iterator[Session]:
         """A session that is committed at the end, or rolled back on an error."""
         with (
-            Session(self._engine.execution_options(writes=True)) as session,
+            Session(self._engine.execution_options(writes=True), expire_on_commit=False) as session,
             session.begin(),
         ):
             yield session

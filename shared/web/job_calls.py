@@ -7,6 +7,7 @@ from flask import Request, Response, jsonify, redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from shared.web.jobs import Jobs, Work
+from shared.web.problems import is_page
 
 
 class Calls:
@@ -38,11 +39,6 @@ class Calls:
         response.headers["Location"] = url_for("jobs.read_job", job=job)
         response.headers["Preference-Applied"] = "respond-async"
         return response
-
-
-def is_page(call: Request) -> bool:
-    """Whether a browser's page made the call, so that a page is the answer."""
-    return "text/html" in call.headers.get("Accept", "")
 
 
 def wants_no_wait(call: Request) -> bool:

@@ -5,7 +5,7 @@ import uuid
 from typing import Any
 
 from apiflask import APIFlask, HTTPError
-from flask import Response, jsonify, request
+from flask import Request, Response, jsonify, render_template, request
 from werkzeug.exceptions import BadRequest as HTTPBadRequest
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 
@@ -28,8 +28,15 @@ class NotFound(FedbellError):
     title = "Not found"
 
 
+def is_page(call: Request) -> bool:
+    """Whether a browser's page made the call, so that a page is the answer."""
+    return "text/html" in call.headers.get("Accept", "")
+
+
 def problem(members: dict[str, Any]) -> Response:
-    """A response that carries problem details; its status is the member ``status``."""
+    """Problem details, as JSON or for a page as a page; the status is the member ``status``."""
+    if is_page(request):
+        return Response(render_template("problem.html", problem=members), members["status"])
     response = jsonify(members)
     response.status_code = members["status"]
     response.mimetype = "application/problem+json"

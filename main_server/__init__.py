@@ -1,0 +1,36 @@
+"""The main server: it keeps the global model and leads the rounds. It sees no picture."""
+
+from apiflask import APIFlask
+
+from main_server import device_calls, list_calls, pages, step_calls
+from main_server.server import MainServer
+from main_server.settings import MainServerSettings
+from shared.web import events, health, job_calls, logs
+from shared.web.app import create_base
+
+
+def create_app(settings: MainServerSettings | None = None) -> APIFlask:
+    """The main server as a Flask application.
+
+    Args:
+        settings: default: from the environment.
+
+    Raises:
+        ConfigurationError: a setting or tasks.toml is wrong; one line says which.
+    """
+    settings = settings or MainServerSettings.load()
+    logs.configure("main_server")
+    app = create_base(__name__, "Fedbell main server", settings)
+    server = MainServer(settings)
+    app.extensions["fedbell"] = server
+    for blueprint in (
+        pages.blueprint(server),
+        step_calls.blueprint(server),
+        device_calls.blueprint(server),
+        list_calls.blueprint(server),
+        job_calls.blueprint(server.jobs),
+        events.blueprint(server.database),
+        health.blueprint(server.database, server.metrics),
+    ):
+        app.register_blueprint(blueprint)
+    return app

@@ -1,0 +1,126 @@
+"""What devices call: heartbeat, versions, updates."""
+
+from typing import Any
+
+from apiflask import APIBlueprint
+from flask import Response, jsonify, request, send_file
+
+from main_server.schemas import ClientStatus, HeartbeatAnswer, TaskQuery, UpdateTaken
+from main_server.server import MainServer
+from main_server.store.devices import WrongToken
+from main_server.store.tables import Version
+from shared.web.problems import NotFound
+
+WEIGHTS = "application/vnd.safetensors"
+
+
+def blueprint(server: MainServer) -> APIBlueprint:
+    """The calls of devices. All but reading versions need the device's token."""
+    calls = APIBlueprint("devices", __name__, tag="What devices call")
+
+    @calls.post("/clientstatus")
+    @calls.input(ClientStatus, location="json")
+    @calls.output(HeartbeatAnswer)
+    @calls.doc(
+        summary="A device registers, later its heartbeat",
+        description="The first token that comes with a name is that device's from then on.",
+    )
+    def clientstatus(json_data: ClientStatus) -> dict[str, Any]:
+        device = json_data.device
+        server.devices.heartbeat(
+            device,
+            json_data.url,
+            _token(),
+            request.headers.get("Join-Token", ""),
+            request.remote_addr or "",
+        )
+        for name, told in json_data.tasks.items():
+            if name not in server.tasks:
+                continue
+            server.devices.note_task(device, name, told.num_samples, told.version, told.problem)
+            if told.evaluation and server.versions.find(name, told.evaluation.version):
+                server.devices.note_evaluation(
+                    name, told.evaluation.version, device, told.evaluation
+                )
+        newest = server.versions.newest_numbers()
+        none = (None, None)
+        return {
+            "federation": server.federation,
+            "heartbeat_seconds": server.settings.heartbeat_seconds,
+            "tasks": {
+                task.name: {
+                    "task": task.model_dump(mode="json"),
+                    "version": newest.get(task.name, none)[0],
+                    "distributed_version": newest.get(task.name, none)[1],
+                }
+                for task in server.tasks.values()
+            },
+        }
+
+    @calls.post("/cmodel")
+    @calls.input(TaskQuery, location="query")
+    @calls.output(UpdateTaken)
+    @calls.doc(
+        summary="A device sends its update: a safetensors body",
+        description="Sent twice, it counts once. Refused as a whole or counted as a whole.",
+    )
+    def cmodel(query_data: TaskQuery) -> dict[str, Any]:
+        device = server.devices.authenticate(_token())
+        task = server.task(query_data.task)
+        with server.uploads.receive(request) as upload:
+            number, num_samples, size = server.models.take_update(task, upload, device)
+        return {"round": number, "device": device, "num_samples": num_samples, "bytes": size}
+
+    @calls.put("/models/0")
+    @calls.input(TaskQuery, location="query")
+    @calls.doc(
+        summary="A device offers version 0, a safetensors body",
+        description="201 when it was taken; 200 when the task has one: that one counts.",
+    )
+    def offer_initial(query_data: TaskQuery) -> tuple[dict[str, Any], int]:
+        device = server.devices.authenticate(_token())
+        task = server.task(query_data.task)
+        with server.uploads.receive(request) as upload:
+            taken = server.models.take_initial(task, upload, device)
+        return {"task": task.name, "version": 0, "taken": taken}, 201 if taken else 200
+
+    @calls.get("/models/latest")
+    @calls.input(TaskQuery, location="query")
+    @calls.doc(summary="The newest version of the global model, as safetensors")
+    def read_latest(query_data: TaskQuery) -> Response:
+        return _send(server.versions.newest(server.task(query_data.task).name))
+
+    @calls.get("/models/<int:version>")
+    @calls.input(TaskQuery, location="query")
+    @calls.doc(summary="One version of the global model, as safetensors, with ETag")
+    def read_version(version: int, query_data: TaskQuery) -> Response:
+        if version > 2**31:
+            raise NotFound("There is no such version.")
+        return _send(server.versions.get(server.task(query_data.task).name, version))
+
+    def _send(row: Version) -> Response:
+        response = send_file(
+            server.versions.path(row).absolute(),
+            mimetype=WEIGHTS,
+            as_attachment=True,
+            download_name=f"{row.task}-{row.version}.safetensors",
+            etag=row.sha256,
+            conditional=True,
+        )
+        response.headers["Fedbell-Version"] = str(row.version)
+        return response
+
+    @calls.delete("/devices/<device>")
+    @calls.doc(summary="Forget a device; it may enrol anew, with another token")
+    def forget_device(device: str) -> Response:
+        server.devices.forget(device)
+        return jsonify({"forgotten": device})
+
+    return calls
+
+
+def _token() -> str:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise WrongToken("A device's call carries the header Authorization: Bearer <its token>.")
+    return token

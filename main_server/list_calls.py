@@ -1,0 +1,149 @@
+"""What the main server knows, as lists: tasks, devices, rounds, versions."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from apiflask import APIBlueprint
+
+from main_server.rounds import OPEN
+from main_server.schemas import PageQuery, TaskQuery
+from main_server.server import MainServer
+from main_server.store.tables import Round
+from shared.web.problems import NotFound
+
+
+def rounds_as_json(server: MainServer, rows: Sequence[Round]) -> list[dict[str, Any]]:
+    """Rounds of one task, as the API and the page show them."""
+    if not rows:
+        return []
+    evaluations = server.rounds.evaluations(rows[0].task, [row.version for row in rows])
+    told = []
+    for row in rows:
+        evaluation = evaluations.get(row.version) if row.version is not None else None
+        told.append(
+            {
+                "task": row.task,
+                "number": row.number,
+                "status": row.status,
+                "strategy": row.strategy,
+                "base_version": row.base_version,
+                "version": row.version,
+                "updates": {
+                    update.device: {
+                        "num_samples": update.num_samples,
+                        "bytes": update.bytes,
+                        "metrics": update.metrics,
+                    }
+                    for update in row.updates
+                },
+                "evaluation": evaluation.as_json() if evaluation else None,
+                "bytes_received": sum(update.bytes for update in row.updates),
+                "started": row.started,
+                "seconds": round(row.finished - row.started, 3) if row.finished else None,
+            }
+        )
+    return told
+
+
+def devices_as_json(server: MainServer, task: str | None) -> list[dict[str, Any]]:
+    """Devices, as the API and the page show them; with ``task``, only those that take part."""
+    per_task = {name: server.devices.of_task(name) for name in server.tasks}
+    sent = {name: _sent(server, name) for name in server.tasks}
+    told = []
+    for device in server.devices.all():
+        tasks = {
+            name: {
+                "num_samples": rows[device.name].num_samples,
+                "version": rows[device.name].version,
+                "problem": rows[device.name].problem,
+                "update_sent": device.name in sent[name],
+            }
+            for name, rows in per_task.items()
+            if device.name in rows
+        }
+        if task is None or task in tasks:
+            told.append(
+                {
+                    "name": device.name,
+                    "url": device.url,
+                    "online": server.is_online(device.last_seen),
+                    "last_seen": device.last_seen,
+                    "enrolled": device.enrolled,
+                    "tasks": tasks,
+                }
+            )
+    return told
+
+
+def _sent(server: MainServer, task: str) -> set[str]:
+    newest = server.rounds.newest(task)
+    if newest is None or newest.status != OPEN:
+        return set()
+    return {update.device for update in newest.updates}
+
+
+def blueprint(server: MainServer) -> APIBlueprint:
+    """``GET /tasks``, ``/devices``, ``/rounds``, ``/rounds/<n>`` and ``/models``."""
+    calls = APIBlueprint("lists", __name__, tag="What the main server knows")
+
+    @calls.get("/tasks")
+    @calls.doc(summary="The tasks and their newest versions")
+    def list_tasks() -> dict[str, Any]:
+        newest = server.versions.newest_numbers()
+        return {
+            "tasks": [
+                task.model_dump(mode="json") | {"version": newest.get(task.name, (None,))[0]}
+                for task in server.tasks.values()
+            ]
+        }
+
+    @calls.get("/devices")
+    @calls.doc(summary="The devices: where they are, and how they do")
+    def list_devices() -> dict[str, Any]:
+        return {"devices": devices_as_json(server, None)}
+
+    @calls.get("/rounds")
+    @calls.input(PageQuery, location="query")
+    @calls.doc(summary="The rounds of a task, newest first")
+    def list_rounds(query_data: PageQuery) -> dict[str, Any]:
+        task = server.task(query_data.task)
+        rows = server.rounds.page(task.name, query_data.limit, query_data.before)
+        return {"task": task.name, "rounds": rounds_as_json(server, rows)}
+
+    @calls.get("/rounds/<int:number>")
+    @calls.input(TaskQuery, location="query")
+    @calls.doc(summary="One round, with each device's evaluation")
+    def read_round(number: int, query_data: TaskQuery) -> dict[str, Any]:
+        task = server.task(query_data.task)
+        row = server.rounds.get(task.name, number) if number < 2**31 else None
+        if row is None:
+            raise NotFound(f"There is no round {number} of task {task.name}.")
+        per_device = (
+            server.rounds.device_evaluations(task.name, row.version)
+            if row.version is not None
+            else []
+        )
+        return rounds_as_json(server, [row])[0] | {
+            "evaluations": {
+                each.device: {
+                    "accuracy": each.accuracy,
+                    "loss": each.loss,
+                    "num_samples": each.num_samples,
+                }
+                for each in per_device
+            }
+        }
+
+    @calls.get("/models")
+    @calls.input(PageQuery, location="query")
+    @calls.doc(summary="The versions of a task's global model, newest first")
+    def list_models(query_data: PageQuery) -> dict[str, Any]:
+        task = server.task(query_data.task)
+        rows = server.versions.page(task.name, query_data.limit, query_data.before)
+        names = ("version", "sha256", "fingerprint", "bytes", "created", "released")
+        return {
+            "task": task.name,
+            "versions": [{name: getattr(row, name) for name in names} for row in rows],
+        }
+
+    return calls

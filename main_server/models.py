@@ -1,0 +1,128 @@
+"""Making versions of the global model: the first from a device, the next by aggregation."""
+
+import hashlib
+import time
+import uuid
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from main_server.store.rounds import Rounds
+from main_server.store.tables import ReceivedUpdate, Round, Version
+from main_server.store.versions import Versions
+from main_server.uploads import Upload
+from shared.federated.aggregation import STRATEGIES
+from shared.federated.task import Task
+from shared.federated.update import BadHeader, Update, UpdateHeader
+from shared.federated.weights import (
+    Array,
+    SchemaMismatch,
+    open_weights,
+    read_weights,
+    write_weights,
+)
+
+
+class Models:
+    """Checks what devices send, and makes versions of it.
+
+    Args:
+        directory: for files that are being made; on the file system of the versions.
+        federation: the federation's id, noted in each version's file.
+    """
+
+    def __init__(
+        self, versions: Versions, rounds: Rounds, directory: Path, federation: str
+    ) -> None:
+        self._versions = versions
+        self._rounds = rounds
+        self._directory = directory
+        self._federation = federation
+
+    def take_initial(self, task: Task, upload: Upload, device: str) -> bool:
+        """Make an upload version 0 of ``task``, unless it has one; whether it was taken.
+
+        Raises:
+            UnreadableWeights, SchemaMismatch, NotFinite, BadHeader
+        """
+        with open_weights(upload.file) as offered:
+            offered.check_finite()
+            backbone = offered.metadata.get("backbone", "")
+            if offered.metadata.get("task") != task.name:
+                raise SchemaMismatch(f"The file is not of task {task.name}.")
+            if len(backbone) != hashlib.sha256().digest_size * 2:
+                raise BadHeader("backbone: a SHA-256 in hex is missing.")
+            fingerprint = offered.schema.fingerprint(backbone)
+            if offered.metadata.get("fingerprint") != fingerprint:
+                raise BadHeader("fingerprint: it is not that of these weights and backbone.")
+        row, file = self._write(task, 0, read_weights(upload.file), fingerprint, backbone)
+        row.released = True
+        return self._versions.add_initial(row, file, device)
+
+    def take_update(self, task: Task, upload: Upload, device: str) -> tuple[int, int]:
+        """Count an upload as the device's update of the open round.
+
+        Returns:
+            The round's number and the update's bytes.
+
+        Raises:
+            UnreadableWeights, SchemaMismatch, NotFinite, BadHeader, StaleUpdate, WrongDevice,
+            NoModelYet: nothing has changed.
+        """
+        model = self._versions.newest(task.name)
+        with open_weights(upload.file) as update:
+            header = UpdateHeader.parse(update.metadata)
+            with open_weights(self._versions.path(model)) as current:
+                current.schema.check(update.schema)
+            update.check_finite()
+        return self._rounds.receive(task, header, device, upload.file, upload.sha256)
+
+    def aggregate(self, task: Task, row: Round, updates: Sequence[ReceivedUpdate]) -> Version:
+        """Combine a round's updates; the new version's row, its file in place."""
+        base = self._versions.get(task.name, row.base_version)
+        newest = self._versions.newest(task.name)
+        with ExitStack() as files:
+            opened = [
+                Update(
+                    update.device,
+                    update.num_samples,
+                    files.enter_context(open_weights(self._rounds.update_path(row, update))),
+                )
+                for update in updates
+            ]
+            weights = STRATEGIES[row.strategy](opened)
+        version, file = self._write(
+            task, newest.version + 1, weights, base.fingerprint, base.backbone
+        )
+        self._versions.adopt(version, file)
+        return version
+
+    def _write(
+        self,
+        task: Task,
+        number: int,
+        weights: dict[str, Array],
+        fingerprint: str,
+        backbone: str,
+    ) -> tuple[Version, Path]:
+        metadata = {
+            "task": task.name,
+            "version": str(number),
+            "fingerprint": fingerprint,
+            "backbone": backbone,
+            "federation": self._federation,
+        }
+        file = self._directory / f"{uuid.uuid4().hex}.part"
+        sha256 = write_weights(file, weights, metadata)
+        row = Version(
+            task=task.name,
+            version=number,
+            sha256=sha256,
+            fingerprint=fingerprint,
+            backbone=backbone,
+            network=task.network(),
+            bytes=file.stat().st_size,
+            created=time.time(),
+            released=False,
+        )
+        return row, file

@@ -1,0 +1,104 @@
+"""The rules of a round: who may do what, when. No Flask, no SQL, no files.
+
+A round leads from one global version to the next: devices train and send, the
+main server aggregates and distributes. It is open while updates come in,
+aggregated when they have become a version, distributed when devices have it.
+"""
+
+from collections.abc import Collection
+
+from shared.errors import FedbellError
+from shared.federated.task import Task
+from shared.federated.update import UpdateHeader
+from shared.federated.weights import SchemaMismatch
+
+OPEN, AGGREGATED, DISTRIBUTED = "open", "aggregated", "distributed"
+
+
+class StaleUpdate(FedbellError):
+    """An update that started from another version than the round's."""
+
+    status = 409
+    title = "The update starts from another version"
+
+
+class WrongDevice(FedbellError):
+    """An update in another device's name."""
+
+    status = 403
+    title = "The update is another device's"
+
+
+class TooFewUpdates(FedbellError):
+    """A round without enough updates to aggregate."""
+
+    status = 409
+    title = "Too few updates"
+
+
+class NoModelYet(FedbellError):
+    """No device has offered version 0 of the task."""
+
+    status = 409
+    title = "There is no global model yet"
+
+
+class NothingToDistribute(FedbellError):
+    """No round has been aggregated."""
+
+    status = 409
+    title = "There is nothing to send yet"
+
+
+def check_update(
+    header: UpdateHeader, *, task: Task, device: str, base_version: int, fingerprint: str
+) -> None:
+    """Whether an update belongs to the round of ``task`` that starts from ``base_version``.
+
+    Args:
+        device: who sent it, by its token.
+        fingerprint: that of the global model: schema and backbone.
+    """
+    if header.device != device:
+        raise WrongDevice(f"The update says it is {header.device}'s; the token is {device}'s.")
+    if header.task != task.name:
+        raise SchemaMismatch(f"The update is of task {header.task}; this call is for {task.name}.")
+    if header.fingerprint != fingerprint:
+        raise SchemaMismatch(
+            "The update was made with another backbone or network than the global model. Give "
+            f"every device the same backbone for {task.name}, then train again."
+        )
+    if header.base_version != base_version:
+        raise StaleUpdate(
+            f"The update starts from version {header.base_version}; the round starts from "
+            f"version {base_version}. Run modeltrain on {device}, then sendmodel.",
+            base_version=base_version,
+        )
+
+
+def check_enough(task: Task, sent: Collection[str], devices: Collection[str]) -> None:
+    """Whether the updates of ``sent`` suffice; if not, say whose are missing."""
+    if len(sent) >= task.min_updates:
+        return
+    missing = sorted(set(devices) - set(sent))
+    names = ", ".join(missing) or "no device is enrolled"
+    raise TooFewUpdates(
+        f"{len(sent)} of at least {task.min_updates} updates are here. Missing: {names}. "
+        "Run modeltrain and sendmodel first.",
+        missing=missing,
+    )
+
+
+def next_step(status: str | None, sent: Collection[str], ready: Collection[str]) -> str:
+    """The step that sensibly comes next.
+
+    Args:
+        status: of the newest round; None when there is none.
+        sent: devices whose update has come.
+        ready: devices that can take part.
+    """
+    if status == AGGREGATED:
+        return "send_model_clients"
+    if status == OPEN:
+        return "aggregate_models" if sent and set(ready) <= set(sent) else "sendmodel"
+    return "modeltrain"

@@ -1,0 +1,109 @@
+"""What the main server's calls take and give, as the OpenAPI description tells it."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.federated.evaluation import DeviceEvaluation
+from shared.federated.task import Name
+from shared.federated.update import MOST_SAMPLES
+
+
+class Strict(BaseModel):
+    """A body or query in which unknown names are errors."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class TaskQuery(Strict):
+    """``?task=``; without it, the first task."""
+
+    task: Name | None = None
+
+
+class PageQuery(TaskQuery):
+    """A list, newest first, from before a number."""
+
+    limit: int = Field(default=50, ge=1, le=500)
+    before: int | None = Field(default=None, ge=0)
+
+
+class RunRounds(Strict):
+    """How many rounds to run."""
+
+    rounds: int = Field(default=1, ge=1, le=10_000)
+
+
+class VersionEvaluation(DeviceEvaluation):
+    """An evaluation and the version it is of."""
+
+    version: int = Field(ge=0)
+
+
+class DeviceTaskStatus(Strict):
+    """What a device says of one task."""
+
+    num_samples: int = Field(ge=0, le=MOST_SAMPLES)
+    #: The version it has installed.
+    version: int | None = Field(default=None, ge=0)
+    evaluation: VersionEvaluation | None = None
+    #: Why it cannot take part, in a sentence for people.
+    problem: str | None = Field(default=None, max_length=2000)
+
+
+class ClientStatus(Strict):
+    """A device's heartbeat."""
+
+    device: Name
+    url: str = Field(min_length=8, max_length=500)
+    tasks: dict[Name, DeviceTaskStatus] = Field(default_factory=dict, max_length=1000)
+
+
+class HeartbeatAnswer(BaseModel):
+    """What a device learns from its heartbeat."""
+
+    federation: str
+    heartbeat_seconds: float
+    #: By task: its definition, the newest version, and the newest that was sent out.
+    tasks: dict[str, dict[str, Any]]
+
+
+class FanOut(BaseModel):
+    """A step on every device: its answer, or its error."""
+
+    round: int
+    devices: dict[str, dict[str, Any]]
+
+
+class UpdateTaken(BaseModel):
+    """An update that counts."""
+
+    round: int
+    device: str
+    num_samples: int
+    bytes: int
+
+
+class Aggregated(BaseModel):
+    """A round's updates have become a version."""
+
+    round: int
+    version: int
+    strategy: str
+    updates: int
+    num_samples: int
+    seconds: float
+
+
+class Distributed(BaseModel):
+    """A version went out to the devices."""
+
+    version: int
+    devices: dict[str, dict[str, Any]]
+    evaluation: dict[str, float] | None
+
+
+class RoundsRun(BaseModel):
+    """The rounds that were run."""
+
+    rounds: list[dict[str, Any]]

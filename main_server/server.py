@@ -1,0 +1,97 @@
+"""All parts of one main server, put together."""
+
+import secrets
+import time
+from collections.abc import Mapping
+
+from sqlalchemy import func, select
+
+from main_server.fleet import Fleet
+from main_server.models import Models
+from main_server.settings import MainServerSettings, read_tasks
+from main_server.steps import Steps
+from main_server.store.devices import Devices
+from main_server.store.rounds import Rounds
+from main_server.store.tables import Federation, ReceivedUpdate, Round, Tables
+from main_server.store.versions import Versions
+from main_server.uploads import Uploads
+from shared.federated.task import Task
+from shared.web.database import Database
+from shared.web.events import EventTables
+from shared.web.health import Metrics
+from shared.web.job_calls import Calls
+from shared.web.jobs import Jobs, JobTables
+from shared.web.problems import NotFound
+
+
+class MainServer:
+    """The store, the files and the steps of one main server; several processes may share them."""
+
+    def __init__(self, settings: MainServerSettings) -> None:
+        self.settings = settings
+        self.tasks: Mapping[str, Task] = read_tasks(settings.tasks_file)
+        directory = settings.state_directory
+        self.database = Database(
+            settings.resolved_database_url(),
+            Tables.metadata,
+            JobTables.metadata,
+            EventTables.metadata,
+        )
+        self.federation = self._federation()
+        self.devices = Devices(self.database, settings.join_secret(), settings.device_hosts.split())
+        self.versions = Versions(self.database, directory / "models")
+        self.versions.check_networks(self.tasks.values())
+        self.rounds = Rounds(self.database, directory / "updates")
+        self.rounds.remove_files_of_closed()
+        self.uploads = Uploads(directory / "incoming", settings.most_upload_bytes)
+        self.models = Models(self.versions, self.rounds, directory / "incoming", self.federation)
+        self.steps = Steps(settings, self.devices, self.versions, self.rounds, self.models, Fleet())
+        self.jobs = Jobs(self.database, directory / "processes")
+        self.calls = Calls(self.jobs)
+
+    def task(self, name: str | None) -> Task:
+        """The task of that name; the first one for None. Raises NotFound."""
+        if name is None:
+            return next(iter(self.tasks.values()))
+        if name not in self.tasks:
+            raise NotFound(f"There is no task {name}. There are: {', '.join(self.tasks)}.")
+        return self.tasks[name]
+
+    def is_online(self, last_seen: float) -> bool:
+        """Whether a device was seen within its last three heartbeats."""
+        return time.time() - last_seen < 3 * self.settings.heartbeat_seconds
+
+    def metrics(self) -> Metrics:
+        """The numbers of ``/metrics``, read from the store."""
+        devices = self.devices.all()
+        newest = self.versions.newest_numbers()
+        with self.database.read() as session:
+            rounds = dict(
+                session.execute(select(Round.task, func.count()).group_by(Round.task)).all()
+            )
+            received = dict(
+                session.execute(
+                    select(Round.task, func.sum(ReceivedUpdate.bytes))
+                    .join(ReceivedUpdate, ReceivedUpdate.round_id == Round.id)
+                    .group_by(Round.task)
+                ).all()
+            )
+        online = sum(self.is_online(device.last_seen) for device in devices)
+        return {
+            "fedbell_devices": ("Enrolled devices", {"": len(devices)}),
+            "fedbell_devices_online": ("Devices seen within three heartbeats", {"": online}),
+            "fedbell_rounds": ("Rounds begun", rounds),
+            "fedbell_received_bytes": ("Bytes of counted updates", received),
+            "fedbell_version": (
+                "Newest version of the global model",
+                {task: version for task, (version, _) in newest.items()},
+            ),
+        }
+
+    def _federation(self) -> str:
+        with self.database.write() as session:
+            row = session.scalar(select(Federation))
+            if row is None:
+                row = Federation(id=secrets.token_hex(16))
+                session.add(row)
+            return row.id

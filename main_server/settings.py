@@ -1,0 +1,65 @@
+"""What the main server can be told: environment variables, and tasks.toml."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from shared.errors import ConfigurationError
+from shared.federated.task import Task
+from shared.web.settings import ServerSettings, read_toml
+
+
+class MainServerSettings(ServerSettings):
+    """Settings of the main server; each field is an environment variable in capitals."""
+
+    state_directory: Path = Path("state/main_server")
+    #: The tasks of this federation.
+    tasks_file: Path = Path(__file__).with_name("tasks.toml")
+    #: An SQLAlchemy URL; default: an SQLite file in the state directory.
+    database_url: str = ""
+    #: Hosts, separated by spaces, that a device may give as its own although its calls
+    #: come from another address (it sits behind a proxy, say).
+    device_hosts: str = ""
+    heartbeat_seconds: float = Field(default=5, gt=0, le=3600)
+    #: How long a device may take to train.
+    training_timeout_seconds: float = Field(default=6 * 3600, gt=0)
+    #: How long a device may take for any other step.
+    step_timeout_seconds: float = Field(default=600, gt=0)
+    #: The largest update or version taken.
+    most_upload_bytes: int = Field(default=512 * 1024 * 1024, gt=0)
+
+    def resolved_database_url(self) -> str:
+        """The database to open."""
+        default = f"sqlite:///{(self.state_directory / 'main_server.db').absolute()}"
+        return self.database_url or default
+
+
+def read_tasks(file: Path) -> Mapping[str, Task]:
+    """The tasks of tasks.toml, in its order.
+
+    Raises:
+        ConfigurationError: one line that names the task, the key and what is wrong.
+    """
+    content = read_toml(file)
+    unknown = sorted(content.keys() - {"tasks"})
+    if unknown:
+        raise ConfigurationError(
+            f"{file}: unknown key {unknown[0]!r}; tasks stand in [tasks.NAME]."
+        )
+    tables: Any = content.get("tasks")
+    if not isinstance(tables, dict) or not tables:
+        raise ConfigurationError(f"{file}: there is no task; add a table [tasks.NAME].")
+    return {name: _task(file, name, table) for name, table in tables.items()}
+
+
+def _task(file: Path, name: str, table: Any) -> Task:
+    if not isinstance(table, dict) or "name" in table:
+        raise ConfigurationError(f"{file}: tasks.{name} is a table, its name stands in its head.")
+    try:
+        return Task(name=name, **table)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise ConfigurationError(f"{file}: tasks.{name}: {key}: {first['msg']}.") from error

@@ -1,0 +1,176 @@
+"""The steps of a round, as the main server takes them: train, send, aggregate, distribute."""
+
+import time
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from main_server.fleet import Fleet
+from main_server.models import Models
+from main_server.rounds import NothingToDistribute, check_enough
+from main_server.settings import MainServerSettings
+from main_server.store.devices import Devices
+from main_server.store.rounds import Rounds
+from main_server.store.versions import Versions
+from shared.errors import FedbellError
+from shared.federated.evaluation import DeviceEvaluation
+from shared.federated.task import Task
+from shared.web.jobs import JobControl
+from shared.web.locks import exclusive
+
+
+class StepRunning(FedbellError):
+    """Another step of the same task runs."""
+
+    status = 409
+    title = "A step is running already"
+
+
+class Steps:
+    """What the four buttons do. One step of a task runs at a time, over all processes."""
+
+    def __init__(
+        self,
+        settings: MainServerSettings,
+        devices: Devices,
+        versions: Versions,
+        rounds: Rounds,
+        models: Models,
+        fleet: Fleet,
+    ) -> None:
+        self._settings = settings
+        self._devices = devices
+        self._versions = versions
+        self._rounds = rounds
+        self._models = models
+        self._fleet = fleet
+
+    def train(self, task: Task, _control: JobControl) -> dict[str, Any]:
+        """``modeltrain`` on every device."""
+        with self._alone(task):
+            return self._train(task)
+
+    def send(self, task: Task, _control: JobControl) -> dict[str, Any]:
+        """``sendmodel`` on every device."""
+        with self._alone(task):
+            return self._send(task)
+
+    def aggregate(self, task: Task, _control: JobControl) -> dict[str, Any]:
+        """Make the next version of the round's updates."""
+        with self._alone(task):
+            return self._aggregate(task)
+
+    def distribute(self, task: Task, _control: JobControl) -> dict[str, Any]:
+        """Have every device install and evaluate the newest version."""
+        with self._alone(task):
+            return self._distribute(task)
+
+    def run_rounds(self, task: Task, number: int, control: JobControl) -> dict[str, Any]:
+        """All four steps, ``number`` times. Stops between steps when asked to.
+
+        What fails on one device is told with the round; the others go on.
+        """
+        finished: list[dict[str, Any]] = []
+        with self._alone(task):
+            for index in range(1, number + 1):
+                answers: dict[str, dict[str, Any]] = {}
+                for name, step in (
+                    ("modeltrain", self._train),
+                    ("sendmodel", self._send),
+                    ("aggregate_models", self._aggregate),
+                    ("send_model_clients", self._distribute),
+                ):
+                    control.check()
+                    control.report({"round": index, "of": number, "step": name, "done": finished})
+                    answers[name] = step(task)
+                finished.append(_summary(answers))
+        return {"rounds": finished}
+
+    def _train(self, task: Task) -> dict[str, Any]:
+        row = self._rounds.open(task)
+        timeout = self._settings.training_timeout_seconds
+        answers = self._fleet.ask(self._urls(task), "modeltrain", task.name, {}, timeout)
+        return {"round": row.number, "devices": answers}
+
+    def _send(self, task: Task) -> dict[str, Any]:
+        row = self._rounds.open(task)
+        timeout = self._settings.step_timeout_seconds
+        answers = self._fleet.ask(self._urls(task), "sendmodel", task.name, {}, timeout)
+        return {"round": row.number, "devices": answers}
+
+    def _aggregate(self, task: Task) -> dict[str, Any]:
+        started = time.monotonic()
+        devices = self._devices.of_task(task.name)
+
+        def check(sent: Collection[str]) -> None:
+            check_enough(task, sent, devices)
+
+        row = self._rounds.aggregate(
+            task, check, lambda row, updates: self._models.aggregate(task, row, updates)
+        )
+        self._rounds.remove_files_of_closed()
+        return {
+            "round": row.number,
+            "version": row.version,
+            "strategy": row.strategy,
+            "updates": len(row.updates),
+            "num_samples": sum(update.num_samples for update in row.updates),
+            "seconds": round(time.monotonic() - started, 3),
+        }
+
+    def _distribute(self, task: Task) -> dict[str, Any]:
+        version = self._versions.newest(task.name).version
+        if version == 0:
+            raise NothingToDistribute(
+                "Version 0 is with the devices already. Run aggregate_models first."
+            )
+        self._versions.release(task.name, version)
+        timeout = self._settings.step_timeout_seconds
+        body = {"version": version}
+        answers = self._fleet.ask(self._urls(task), "aggmodel", task.name, body, timeout)
+        for device, answer in answers.items():
+            if "error" not in answer:
+                told = DeviceEvaluation.model_validate(answer.get("evaluation"))
+                self._devices.note_evaluation(task.name, version, device, told)
+        self._rounds.mark_distributed(task.name, version)
+        federated = self._rounds.evaluations(task.name, [version]).get(version)
+        return {
+            "version": version,
+            "devices": answers,
+            "evaluation": federated.as_json() if federated else None,
+        }
+
+    def _urls(self, task: Task) -> dict[str, str]:
+        taking_part = self._devices.of_task(task.name)
+        return {row.name: row.url for row in self._devices.all() if row.name in taking_part}
+
+    @contextmanager
+    def _alone(self, task: Task) -> Iterator[None]:
+        busy = StepRunning(
+            f"Another step of {task.name} is running. Wait for it, or stop it on the page; "
+            "GET /jobs says which it is."
+        )
+        with exclusive(_lock_file(self._settings.state_directory, task), busy):
+            yield
+
+
+def _lock_file(directory: Path, task: Task) -> Path:
+    return directory / "locks" / f"{task.name}.lock"
+
+
+def _summary(answers: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    errors = {
+        f"{step} on {device}": told["error"]["detail"]
+        for step, answer in answers.items()
+        for device, told in answer.get("devices", {}).items()
+        if "error" in told
+    }
+    aggregated = answers["aggregate_models"]
+    return {
+        "round": aggregated["round"],
+        "version": aggregated["version"],
+        "updates": aggregated["updates"],
+        "evaluation": answers["send_model_clients"]["evaluation"],
+        "errors": errors,
+    }

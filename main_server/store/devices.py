@@ -1,0 +1,188 @@
+"""Devices: who they are, where they are, and what they last said."""
+
+import hashlib
+import hmac
+import ipaddress
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from urllib.parse import urlsplit
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from main_server.store.tables import Device, DeviceTask, Evaluation
+from shared.errors import FedbellError
+from shared.federated.evaluation import DeviceEvaluation
+from shared.web.database import Database
+from shared.web.events import record
+from shared.web.problems import NotFound
+
+_SHORTEST_TOKEN = 32
+
+
+class WrongToken(FedbellError):
+    """The call does not prove that it comes from the device it names."""
+
+    status = 401
+    title = "The device's token is wrong"
+
+
+class WrongJoinToken(FedbellError):
+    """The federation takes only devices that know its join token."""
+
+    status = 403
+    title = "The join token is wrong"
+
+
+class BadAddress(FedbellError):
+    """A device's address that the main server will not call."""
+
+    status = 422
+    title = "The device's address cannot be used"
+
+
+def hash_token(token: str) -> str:
+    """What is kept of a token. Tokens are long and random, so a plain hash suffices."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+class Devices:
+    """The enrolled devices.
+
+    Args:
+        join_token: what a new device must know; empty: enrolment is open.
+        trusted_hosts: hosts a device may give as its own wherever it calls from.
+    """
+
+    def __init__(self, database: Database, join_token: str, trusted_hosts: Sequence[str]) -> None:
+        self._database = database
+        self._join_token = join_token
+        self._trusted_hosts = frozenset(trusted_hosts)
+
+    def authenticate(self, token: str) -> str:
+        """The name of the device that holds ``token``. Raises WrongToken."""
+        sought = hash_token(token)
+        with self._database.read() as session:
+            found = session.scalar(select(Device).where(Device.token_hash == sought))
+        if found is None or not hmac.compare_digest(found.token_hash, sought):
+            raise WrongToken(
+                "No enrolled device holds this token. A device enrols by itself when it calls "
+                "/clientstatus."
+            )
+        return found.name
+
+    def heartbeat(self, name: str, url: str, token: str, join_token: str, caller: str) -> bool:
+        """Note that a device is there; enrol it the first time.
+
+        Args:
+            caller: the IP address that the call came from.
+
+        Returns:
+            Whether it is new.
+
+        Raises:
+            WrongToken, WrongJoinToken, BadAddress
+        """
+        with self._database.read() as session:
+            known = session.get(Device, name)
+        if known is None and not self._may_join(join_token):
+            raise WrongJoinToken(f"Give {name} this federation's join token (JOIN_TOKEN).")
+        if known is None and len(token) < _SHORTEST_TOKEN:
+            raise WrongToken(f"A device's token has at least {_SHORTEST_TOKEN} characters.")
+        if known is None or known.url != url:
+            self._check_address(url, caller)
+        with self._database.write() as session:
+            return self._note(session, name, url, hash_token(token))
+
+    def _may_join(self, join_token: str) -> bool:
+        expected = self._join_token.encode()
+        return not expected or hmac.compare_digest(join_token.encode(), expected)
+
+    def _note(self, session: Session, name: str, url: str, token_hash: str) -> bool:
+        device = session.get(Device, name)
+        now = time.time()
+        if device is None:
+            session.add(
+                Device(name=name, url=url, token_hash=token_hash, enrolled=now, last_seen=now)
+            )
+            record(session, "device_enrolled", f"{name} enrolled, at {url}", device=name)
+            return True
+        if not hmac.compare_digest(device.token_hash, token_hash):
+            raise WrongToken(
+                f"{name} is enrolled with another token. If this is the same device and its "
+                f"state was deleted, forget the old one first: the page's Forget button, or "
+                f"curl -X DELETE …/devices/{name}. Otherwise give it another device_name."
+            )
+        device.url = url
+        device.last_seen = now
+        return False
+
+    def _check_address(self, url: str, caller: str) -> None:
+        """A device may only name a host that its own call came from: nobody else's."""
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError as error:
+            raise BadAddress(f"device_url {url[:200]!r} is not an address: {error}.") from error
+        host = parts.hostname
+        plain = parts.scheme in {"http", "https"} and host and not parts.username
+        if not plain or host is None or parts.path.strip("/") or parts.query or parts.fragment:
+            raise BadAddress(
+                f"device_url {url[:200]!r} is not of the form http://host:port, without a path."
+            )
+        if host in self._trusted_hosts:
+            return
+        try:
+            found = socket.getaddrinfo(host, port or 80, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            raise BadAddress(
+                f"The host of device_url {url[:200]} is not found: {error}."
+            ) from error
+        addresses = {ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found}
+        if ipaddress.ip_address(caller) not in addresses:
+            raise BadAddress(
+                f"device_url {url[:200]} is not where this call came from ({caller}). If that is "
+                f"right, start the main server with DEVICE_HOSTS={host}."
+            )
+
+    def note_task(
+        self, device: str, task: str, num_samples: int, version: int | None, problem: str | None
+    ) -> None:
+        """Keep what a device said of one task."""
+        with self._database.write() as session:
+            row = session.get(DeviceTask, (device, task))
+            if row is None:
+                row = DeviceTask(device=device, task=task)
+                session.add(row)
+            if problem and row.problem != problem:
+                record(session, "device_problem", problem, task=task, device=device)
+            row.num_samples, row.version, row.problem = num_samples, version, problem
+
+    def note_evaluation(
+        self, task: str, version: int, device: str, evaluation: DeviceEvaluation
+    ) -> None:
+        """Keep how well a version did on a device; said twice, it counts once."""
+        row = Evaluation(task=task, version=version, device=device, **evaluation.model_dump())
+        with self._database.write() as session:
+            session.merge(row)
+
+    def all(self) -> list[Device]:
+        """All devices, by name."""
+        with self._database.read() as session:
+            return list(session.scalars(select(Device).order_by(Device.name)))
+
+    def of_task(self, task: str) -> Mapping[str, DeviceTask]:
+        """What each device that takes part in ``task`` last said of it, by device name."""
+        query = select(DeviceTask).where(DeviceTask.task == task).order_by(DeviceTask.device)
+        with self._database.read() as session:
+            return {row.device: row for row in session.scalars(query)}
+
+    def forget(self, name: str) -> None:
+        """Remove a device; it may enrol anew. What it gave to rounds stays. Raises NotFound."""
+        with self._database.write() as session:
+            if session.get(Device, name) is None:
+                raise NotFound(f"There is no device {name[:64]}.")
+            session.execute(delete(DeviceTask).where(DeviceTask.device == name))
+            session.execute(delete(Device).where(Device.name == name))
+            record(session, "device_forgotten", f"{name} was forgotten", device=name)

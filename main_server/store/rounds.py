@@ -1,0 +1,243 @@
+"""Rounds and the updates that came in."""
+
+import shutil
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from main_server import rounds as rules
+from main_server.store.tables import Evaluation, ReceivedUpdate, Round, Version
+from main_server.store.versions import newest_version
+from shared.federated.task import Task
+from shared.federated.update import UpdateHeader
+from shared.federated.weights import move_durably
+from shared.web.database import Database
+from shared.web.events import record
+
+
+@dataclass(frozen=True)
+class FederatedEvaluation:
+    """The devices' evaluations of one version, averaged by their numbers of test samples."""
+
+    accuracy: float
+    loss: float
+    num_samples: int
+
+    def as_json(self) -> dict[str, float | int]:
+        """Ready for JSON."""
+        return {"accuracy": self.accuracy, "loss": self.loss, "num_samples": self.num_samples}
+
+
+class Rounds:
+    """The rounds of all tasks.
+
+    Args:
+        directory: where the files of open rounds' updates lie.
+    """
+
+    def __init__(self, database: Database, directory: Path) -> None:
+        self._database = database
+        self._directory = directory
+
+    def open(self, task: Task) -> Round:
+        """The open round, opened when there is none. Raises NoModelYet."""
+        with self._database.write() as session:
+            return _open(session, task)
+
+    def receive(
+        self, task: Task, header: UpdateHeader, device: str, file: Path, sha256: str
+    ) -> tuple[int, int]:
+        """Count an update, whose file is checked and fsynced, to the open round.
+
+        The same update again changes nothing, also when its round is over; another one
+        of the same device replaces its first.
+
+        Returns:
+            The round's number, and the update's bytes.
+
+        Raises:
+            StaleUpdate, SchemaMismatch, WrongDevice, NoModelYet: nothing has changed.
+        """
+        size = file.stat().st_size
+        with self._database.write() as session:
+            before = _received_before(session, task.name, device, sha256)
+            if before is not None:
+                return before, size
+            model = newest_version(session, task.name)
+            rules.check_update(
+                header,
+                task=task,
+                device=device,
+                base_version=model.version,
+                fingerprint=model.fingerprint,
+            )
+            row = _open(session, task)
+            update = ReceivedUpdate(
+                round_id=row.id,
+                device=device,
+                sha256=sha256,
+                num_samples=header.num_samples,
+                metrics=dict(header.metrics),
+                bytes=size,
+                received=time.time(),
+            )
+            move_durably(file, self.update_path(row, update))
+            session.merge(update)
+            text = f"update of {device}, {header.num_samples} samples, {size} bytes"
+            record(session, "update_received", text, task=task.name, device=device)
+            return row.number, size
+
+    def aggregate(
+        self,
+        task: Task,
+        check: Callable[[Collection[str]], None],
+        combine: Callable[[Round, Sequence[ReceivedUpdate]], Version],
+    ) -> Round:
+        """Close the open round with the version that ``combine`` makes of its updates.
+
+        An update that comes in meanwhile is acknowledged, so it has to count: then the
+        updates are combined again.
+
+        Args:
+            check: raises TooFewUpdates, given the devices whose updates are here.
+            combine: writes the version's file, durably, and returns its row.
+        """
+        while True:
+            with self._database.read() as session:
+                row = _newest(session, task.name)
+            updates = row.updates if row is not None and row.status == rules.OPEN else []
+            check([update.device for update in updates])
+            if row is None or not updates:
+                raise rules.TooFewUpdates("There is no update. Run modeltrain and sendmodel first.")
+            version = combine(row, updates)
+            with self._database.write() as session:
+                now = session.get_one(Round, row.id, with_for_update=True)
+                if now.status != rules.OPEN or _hashes(now.updates) != _hashes(updates):
+                    continue
+                session.add(version)
+                now.version = version.version
+                now.status = rules.AGGREGATED
+                now.finished = time.time()
+                text = f"round {now.number}: version {version.version} of {len(updates)} updates"
+                record(session, "version_made", text, task=task.name)
+                session.flush()
+                return now
+
+    def mark_distributed(self, task: str, version: int) -> None:
+        """Note that at least one device has installed the version of a round."""
+        query = select(Round).where(Round.task == task, Round.version == version)
+        with self._database.write() as session:
+            row = session.scalar(query)
+            if row is not None and row.status == rules.AGGREGATED:
+                row.status = rules.DISTRIBUTED
+                row.finished = time.time()
+
+    def newest(self, task: str) -> Round | None:
+        """The newest round, whatever its status."""
+        with self._database.read() as session:
+            return _newest(session, task)
+
+    def get(self, task: str, number: int) -> Round | None:
+        """One round."""
+        query = select(Round).where(Round.task == task, Round.number == number)
+        with self._database.read() as session:
+            return session.scalar(query)
+
+    def page(self, task: str, limit: int, before: int | None = None) -> list[Round]:
+        """Rounds, newest first; with ``before``, only those of lower number."""
+        query = select(Round).where(Round.task == task).order_by(Round.number.desc()).limit(limit)
+        if before is not None:
+            query = query.where(Round.number < before)
+        with self._database.read() as session:
+            return [*session.scalars(query)]
+
+    def evaluations(
+        self, task: str, versions: Sequence[int | None]
+    ) -> Mapping[int, FederatedEvaluation]:
+        """The federated evaluation of each of ``versions`` that a device has evaluated."""
+        weight = Evaluation.num_samples
+        query = (
+            select(
+                Evaluation.version,
+                func.sum(Evaluation.accuracy * weight),
+                func.sum(Evaluation.loss * weight),
+                func.sum(weight),
+            )
+            .where(Evaluation.task == task, Evaluation.version.in_(versions))
+            .group_by(Evaluation.version)
+        )
+        with self._database.read() as session:
+            return {
+                version: FederatedEvaluation(accuracy / total, loss / total, total)
+                for version, accuracy, loss, total in session.execute(query)
+            }
+
+    def device_evaluations(self, task: str, version: int) -> list[Evaluation]:
+        """Each device's evaluation of one version, by device name."""
+        query = (
+            select(Evaluation)
+            .where(Evaluation.task == task, Evaluation.version == version)
+            .order_by(Evaluation.device)
+        )
+        with self._database.read() as session:
+            return [*session.scalars(query)]
+
+    def update_path(self, row: Round, update: ReceivedUpdate) -> Path:
+        """Where the file of an update lies while its round is open."""
+        name = f"{update.device}-{update.sha256[:16]}.safetensors"
+        return self._directory / row.task / str(row.number) / name
+
+    def remove_files_of_closed(self) -> None:
+        """Delete the update files of rounds that are over: they have become a version."""
+        with self._database.read() as session:
+            still_open = {
+                (row.task, str(row.number))
+                for row in session.scalars(select(Round).where(Round.status == rules.OPEN))
+            }
+        for folder in self._directory.glob("*/*"):
+            if (folder.parent.name, folder.name) not in still_open:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _newest(session: Session, task: str) -> Round | None:
+    return session.scalar(
+        select(Round).where(Round.task == task).order_by(Round.number.desc()).limit(1)
+    )
+
+
+def _open(session: Session, task: Task) -> Round:
+    model = newest_version(session, task.name)
+    row = _newest(session, task.name)
+    if row is not None and row.status == rules.OPEN:
+        return row
+    number = row.number + 1 if row is not None else 1
+    opened = Round(
+        task=task.name,
+        number=number,
+        status=rules.OPEN,
+        strategy=task.strategy,
+        base_version=model.version,
+        started=time.time(),
+        updates=[],
+    )
+    session.add(opened)
+    record(session, "round_opened", f"round {number} from version {model.version}", task=task.name)
+    session.flush()
+    return opened
+
+
+def _received_before(session: Session, task: str, device: str, sha256: str) -> int | None:
+    query = (
+        select(Round.number)
+        .join(ReceivedUpdate, ReceivedUpdate.round_id == Round.id)
+        .where(Round.task == task, ReceivedUpdate.device == device, ReceivedUpdate.sha256 == sha256)
+    )
+    return session.scalar(query)
+
+
+def _hashes(updates: Sequence[ReceivedUpdate]) -> list[tuple[str, str]]:
+    return sorted((update.device, update.sha256) for update in updates)

@@ -1,0 +1,136 @@
+"""Versions of the global model: never overwritten, one safetensors file each."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from main_server.rounds import NoModelYet
+from main_server.store.tables import Version
+from shared.errors import ConfigurationError
+from shared.federated.task import Task
+from shared.federated.weights import move_durably
+from shared.web.database import Database
+from shared.web.events import record
+from shared.web.problems import NotFound
+
+
+class Versions:
+    """The versions of all tasks.
+
+    Args:
+        directory: where their files lie.
+    """
+
+    def __init__(self, database: Database, directory: Path) -> None:
+        self._database = database
+        self._directory = directory
+
+    def adopt(self, row: Version, file: Path) -> None:
+        """Move a fsynced file to where the version ``row`` has its own; the row comes after."""
+        move_durably(file, self.path(row))
+
+    def add_initial(self, row: Version, file: Path, device: str) -> bool:
+        """Make a fsynced file version 0 of a task, unless it has one.
+
+        Returns:
+            Whether it was taken.
+        """
+        if self.find(row.task, 0) is not None:
+            return False
+        self.adopt(row, file)
+        with self._database.write() as session:
+            if session.get(Version, (row.task, 0)) is not None:
+                return False
+            session.add(row)
+            text = f"version 0, from {device}"
+            record(session, "version_made", text, task=row.task, device=device)
+        return True
+
+    def check_networks(self, tasks: Iterable[Task]) -> None:
+        """Refuse a task whose network is no longer that of its versions.
+
+        Raises:
+            ConfigurationError: names the task, the changed key and the ways out.
+        """
+        for task in tasks:
+            row = self.find(task.name, 0)
+            if row is None:
+                continue
+            for key, value in task.network().items():
+                if row.network[key] != value:
+                    raise ConfigurationError(
+                        f"tasks.{task.name}: {key} was {row.network[key]!r} and is now {value!r}, "
+                        "but the store holds versions of the old network. Give the changed task "
+                        "a new name, or forget the old state (make clean-state)."
+                    )
+
+    def path(self, row: Version) -> Path:
+        """Where the file of a version lies. Its hash is part of the name, so that two
+        processes that make the same version never write the same file."""
+        return self._directory / row.task / f"{row.version}-{row.sha256[:16]}.safetensors"
+
+    def find(self, task: str, version: int) -> Version | None:
+        """That version, or None."""
+        with self._database.read() as session:
+            return session.get(Version, (task, version))
+
+    def newest(self, task: str) -> Version:
+        """The newest version. Raises NoModelYet."""
+        with self._database.read() as session:
+            return newest_version(session, task)
+
+    def newest_numbers(self) -> Mapping[str, tuple[int, int | None]]:
+        """By task: the newest version, and the newest whose distribution has begun."""
+        with self._database.read() as session:
+            newest = dict(_highest(session))
+            released = dict(_highest(session, only_released=True))
+        return {task: (version, released.get(task)) for task, version in newest.items()}
+
+    def get(self, task: str, version: int) -> Version:
+        """That version. Raises NotFound."""
+        row = self.find(task, version)
+        if row is None:
+            raise NotFound(f"There is no version {version} of task {task}.")
+        return row
+
+    def page(self, task: str, limit: int, before: int | None = None) -> list[Version]:
+        """Versions, newest first; with ``before``, only older ones."""
+        query = (
+            select(Version)
+            .where(Version.task == task)
+            .order_by(Version.version.desc())
+            .limit(limit)
+        )
+        if before is not None:
+            query = query.where(Version.version < before)
+        with self._database.read() as session:
+            return [*session.scalars(query)]
+
+    def release(self, task: str, version: int) -> None:
+        """Let devices that were away fetch this version by themselves."""
+        with self._database.write() as session:
+            row = session.get(Version, (task, version))
+            if row is not None and not row.released:
+                row.released = True
+                record(session, "version_released", f"version {version} goes out", task=task)
+
+
+def newest_version(session: Session, task: str) -> Version:
+    """The newest version, within a transaction. Raises NoModelYet."""
+    query = select(Version).where(Version.task == task).order_by(Version.version.desc()).limit(1)
+    row = session.scalar(query)
+    if row is None:
+        raise NoModelYet(
+            f"No device has offered version 0 of {task} yet. Start a device that has pictures "
+            f"of it, in dataset/<device>/{task}; the page's device table says what is wrong."
+        )
+    return row
+
+
+def _highest(session: Session, only_released: bool = False) -> list[tuple[str, int]]:
+    query = select(Version.task, func.max(Version.version)).group_by(Version.task)
+    if only_released:
+        query = query.where(Version.released)
+    return [(task, version) for task, version in session.execute(query)]
