@@ -68,8 +68,7 @@ def blueprint(server: MainServer) -> APIBlueprint:
         device = server.devices.authenticate(_token())
         task = server.task(query_data.task)
         with server.uploads.receive(request) as upload:
-            number, num_samples, size = server.models.take_update(task, upload, device)
-        return {"round": number, "device": device, "num_samples": num_samples, "bytes": size}
+            return server.models.take_update(task, upload, device)
 
     @calls.put("/models/0")
     @calls.input(TaskQuery, location="query")
@@ -88,7 +87,11 @@ def blueprint(server: MainServer) -> APIBlueprint:
     @calls.input(TaskQuery, location="query")
     @calls.doc(summary="The newest version of the global model, as safetensors")
     def read_latest(query_data: TaskQuery) -> Response:
-        return _send(server.versions.newest(server.task(query_data.task).name))
+        task = server.task(query_data.task)
+        numbers = server.versions.newest_numbers().get(task.name)
+        if numbers is None:
+            raise NotFound(f"There is no version of {task.name} yet.")
+        return _send(server.versions.get(task.name, numbers[0]))
 
     @calls.get("/models/<int:version>")
     @calls.input(TaskQuery, location="query")

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from main_server.store.rounds import Rounds
 from main_server.store.tables import ReceivedUpdate, Round, Version
@@ -59,11 +60,11 @@ class Models:
         row.released = True
         return self._versions.add_initial(row, file, device)
 
-    def take_update(self, task: Task, upload: Upload, device: str) -> tuple[int, int]:
+    def take_update(self, task: Task, upload: Upload, device: str) -> dict[str, Any]:
         """Count an upload as the device's update of the open round.
 
         Returns:
-            The round's number and the update's bytes.
+            The round's number, the device, the number of samples, the update's bytes.
 
         Raises:
             UnreadableWeights, SchemaMismatch, NotFinite, BadHeader, StaleUpdate, WrongDevice,
@@ -75,7 +76,13 @@ class Models:
             with open_weights(self._versions.path(model)) as current:
                 current.schema.check(update.schema)
             update.check_finite()
-        return self._rounds.receive(task, header, device, upload.file, upload.sha256)
+        number, size = self._rounds.receive(task, header, device, upload.file, upload.sha256)
+        return {
+            "round": number,
+            "device": device,
+            "num_samples": header.num_samples,
+            "bytes": size,
+        }
 
     def aggregate(self, task: Task, row: Round, updates: Sequence[ReceivedUpdate]) -> Version:
         """Combine a round's updates; the new version's row, its file in place."""
