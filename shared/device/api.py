@@ -1,0 +1,100 @@
+"""The device's calls: the steps of a round, its status, the picture of its last training."""
+
+from collections.abc import Callable
+from typing import Any
+
+from apiflask import APIBlueprint
+from flask import Response, send_file
+from werkzeug.wrappers import Response as AnyResponse
+
+from shared.device.device import Device
+from shared.device.schemas import Installed, Sent, Status, TaskQuery, Trained, VersionChoice
+from shared.federated.task import TrainingSettings
+from shared.web.jobs import JobControl, Work
+from shared.web.problems import NotFound
+
+_PREFER = "Answers when the work is done; with Prefer: respond-async, 202 and a job at once."
+#: A picture opened by itself styles itself; it can do nothing else.
+_SVG_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+
+
+def blueprint(device: Device) -> APIBlueprint:
+    """``/modeltrain``, ``/sendmodel``, ``/aggmodel``, ``/status``, ``/plots/training.svg``."""
+    calls = APIBlueprint("device", __name__, tag="A device's steps")
+    steps = device.steps
+
+    def told(work: Callable[[JobControl], dict[str, Any]]) -> Work:
+        """``work``, after which the main server is told how the device is."""
+
+        def run(control: JobControl) -> dict[str, Any]:
+            try:
+                return work(control)
+            finally:
+                device.heartbeat.wake()
+
+        return run
+
+    @calls.post("/modeltrain")
+    @calls.input(TaskQuery, location="query")
+    @calls.input(TrainingSettings, location="json")
+    @calls.output(Trained)
+    @calls.doc(
+        summary="Model Training (Locally): train the newest global model on own pictures",
+        description=f"What the body does not name is as the task says. {_PREFER}",
+    )
+    def modeltrain(query_data: TaskQuery, json_data: TrainingSettings) -> AnyResponse:
+        task = device.store.task(query_data.task)
+        choice = json_data.model_dump(exclude_unset=True)
+        with steps.only_training(task):
+            pass  # refused at once, not as a job
+        return device.calls.answer(
+            "modeltrain", task.name, told(lambda job: steps.train(task, choice, job))
+        )
+
+    @calls.post("/sendmodel")
+    @calls.input(TaskQuery, location="query")
+    @calls.output(Sent)
+    @calls.doc(
+        summary="Send Model to Federated Server: send what was trained last",
+        description=f"Sent already: the same answer again. {_PREFER}",
+    )
+    def sendmodel(query_data: TaskQuery) -> AnyResponse:
+        task = device.store.task(query_data.task)
+        return device.calls.answer("sendmodel", task.name, told(lambda job: steps.send(task, job)))
+
+    @calls.post("/aggmodel")
+    @calls.input(TaskQuery, location="query")
+    @calls.input(VersionChoice, location="json")
+    @calls.output(Installed)
+    @calls.doc(
+        summary="Fetch a version from the main server, install it, measure it on own pictures",
+        description=f"Without a version, the newest. {_PREFER}",
+    )
+    def aggmodel(query_data: TaskQuery, json_data: VersionChoice) -> AnyResponse:
+        task, version = device.store.task(query_data.task), json_data.version
+        return device.calls.answer(
+            "aggmodel", task.name, told(lambda job: steps.install(task, version, job))
+        )
+
+    @calls.get("/status")
+    @calls.output(Status)
+    @calls.doc(summary="How this device is: main server, trainer, tasks, what runs, what is wrong")
+    def status() -> dict[str, Any]:
+        return device.overview.status()
+
+    @calls.get("/plots/training.svg")
+    @calls.input(TaskQuery, location="query")
+    @calls.doc(summary="Loss and accuracy of the last training, drawn")
+    def training_plot(query_data: TaskQuery) -> Response:
+        task = device.store.task(query_data.task)
+        file = device.store.plot_file(task.name).absolute()
+        if device.store.pending(task.name) is None or not file.exists():
+            raise NotFound(
+                f"{task.name} has not been trained here yet. Train first: "
+                f"POST /modeltrain?task={task.name}"
+            )
+        response = send_file(file, mimetype="image/svg+xml", max_age=0)
+        response.headers["Content-Security-Policy"] = _SVG_POLICY
+        return response
+
+    return calls

@@ -1,0 +1,34 @@
+"""The device as a Flask application."""
+
+from pathlib import Path
+
+from apiflask import APIFlask
+
+from shared.device import api, pages
+from shared.device.device import Device
+from shared.device.settings import DeviceSettings
+from shared.web import events, health, job_calls, logs
+from shared.web.app import create_base
+
+
+def build(device_toml: Path) -> APIFlask:
+    """The application, its device started; ``app.extensions["fedbell"]`` is the device.
+
+    Raises:
+        ConfigurationError: one line that says what is wrong.
+    """
+    settings = DeviceSettings.load(device_toml)
+    logs.configure(settings.device_name)
+    app = create_base("shared.device", f"Fedbell {settings.device_name}", settings)
+    device = Device(settings)
+    app.extensions["fedbell"] = device
+    for blueprint in (
+        pages.blueprint(device),
+        api.blueprint(device),
+        job_calls.blueprint(device.jobs),
+        events.blueprint(device.store.database),
+        health.blueprint(device.store.database, device.overview.metrics),
+    ):
+        app.register_blueprint(blueprint)
+    device.start()
+    return app

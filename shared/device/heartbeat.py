@@ -1,0 +1,148 @@
+"""The heartbeat, and what a device does by itself when the main server answers it.
+
+Two threads: one tells the main server how this device is and never waits for
+the trainer; the other offers the first version, and fetches what was distributed
+while this device was away, by the same steps that people call.
+"""
+
+import logging
+import random
+import threading
+import time
+
+from shared.device.main_server_client import MainServer, MainServerAway
+from shared.device.models import GlobalModels
+from shared.device.overview import Overview
+from shared.device.steps import Steps
+from shared.device.store import Store
+from shared.device.tables import KnownTask
+from shared.errors import FedbellError
+from shared.web.jobs import Jobs
+
+_log = logging.getLogger(__name__)
+
+#: Pauses, in seconds, while the main server is away: doubled from the first to the last.
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 5.0
+#: A task that could not be looked after is left alone for so long.
+_LEFT_ALONE_SECONDS = 30
+
+
+class Heartbeat:
+    """Keeps this device and the main server of one mind. Call :meth:`start` once."""
+
+    def __init__(
+        self,
+        store: Store,
+        main_server: MainServer,
+        models: GlobalModels,
+        steps: Steps,
+        jobs: Jobs,
+        overview: Overview,
+    ) -> None:
+        self._store = store
+        self._main_server = main_server
+        self._models = models
+        self._steps = steps
+        self._jobs = jobs
+        self._overview = overview
+        self._beat_now = threading.Event()
+        self._look_now = threading.Event()
+        self._stopping = False
+        self._not_before: dict[str, float] = {}
+
+    def start(self) -> None:
+        """Start both threads."""
+        for work in (self._beat, self._look_after_tasks):
+            threading.Thread(target=work, name=work.__name__, daemon=True).start()
+
+    def stop(self) -> None:
+        """Let both threads end at their next turn."""
+        self._stopping = True
+        self._beat_now.set()
+        self._look_now.set()
+
+    def wake(self) -> None:
+        """Something changed: tell the main server now instead of at the next beat."""
+        self._beat_now.set()
+
+    def _beat(self) -> None:
+        pause = _FIRST_PAUSE
+        while not self._stopping:
+            self._beat_now.clear()
+            try:
+                seconds = self._tell()
+                pause = _FIRST_PAUSE
+            except FedbellError as error:
+                self._refused(error)
+                seconds = pause * random.uniform(0.8, 1.2)  # noqa: S311 - spreads devices
+                pause = min(2 * pause, _LONGEST_PAUSE)
+            except Exception:  # noqa: BLE001 - the next beat may work
+                _log.exception("the heartbeat failed")
+                seconds = _LONGEST_PAUSE
+            self._beat_now.wait(seconds)
+
+    def _tell(self) -> float:
+        """One heartbeat; seconds until the next."""
+        greeting = self._main_server.tell(self._overview.heartbeat())
+        self._overview.refusal = None
+        first = not self._store.tasks()
+        self._store.adopt(
+            greeting.federation,
+            [
+                (offer.task, offer.version, offer.distributed_version)
+                for offer in greeting.tasks.values()
+            ],
+        )
+        self._look_now.set()
+        return 0 if first and greeting.tasks else greeting.heartbeat_seconds
+
+    def _refused(self, error: FedbellError) -> None:
+        if isinstance(error, MainServerAway):
+            return  # the client has said so
+        if self._overview.refusal != error.detail:
+            _log.warning("The main server refuses this device: %s", error.detail)
+        self._overview.refusal = error.detail
+
+    def _look_after_tasks(self) -> None:
+        while True:
+            self._look_now.wait()
+            self._look_now.clear()
+            if self._stopping:
+                return
+            for row in self._store.tasks():
+                if time.monotonic() < self._not_before.get(row.name, 0):
+                    continue
+                try:
+                    if self._look_after(row):
+                        self.wake()
+                except FedbellError as error:
+                    _log.warning("task %s: %s", row.name, error.detail)
+                    self._not_before[row.name] = time.monotonic() + _LEFT_ALONE_SECONDS
+                    self.wake()
+                except Exception:  # noqa: BLE001 - other tasks may work
+                    _log.exception("task %s", row.name)
+                    self._not_before[row.name] = time.monotonic() + _LEFT_ALONE_SECONDS
+
+    def _look_after(self, row: KnownTask) -> bool:
+        """Offer version 0, or fetch what was missed; whether there was something to do."""
+        task = row.task
+        if not any(self._overview.counts(task).values()):
+            return False  # this device takes no part in the task
+        self._models.prepare(task)
+        if row.version is None:
+            self._models.offer_initial(task)
+            return True
+        wanted = row.distributed_version
+        if wanted is None or self._has(task.name, wanted):
+            return False
+        self._jobs.run(
+            "aggmodel", task.name, lambda control: self._steps.install(task, wanted, control)
+        )
+        return True
+
+    def _has(self, task: str, version: int) -> bool:
+        """Whether that version is installed and measured, as far as it can be, or a newer one."""
+        model = self._store.installed(task)
+        if model is None or model.version < version:
+            return False
+        return model.version > version or bool(model.evaluation or model.problem)

@@ -1,0 +1,180 @@
+"""The global models of a device: fetched, checked, installed; the first one offered."""
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shared.device.main_server_client import MainServer, MainServerAway
+from shared.device.remote import RemoteProblem
+from shared.device.store import Store
+from shared.device.tables import InstalledModel
+from shared.device.trainer_process import Trainer
+from shared.errors import FedbellError
+from shared.federated.task import Task
+from shared.federated.weights import move_durably, open_weights
+from shared.web.jobs import JobControl
+
+#: What the main server's problem is when it has no version of a task.
+_NO_MODEL = {"no-model-yet", "not-found"}
+
+
+class UnfitModel(FedbellError):
+    """A global model that is not what it should be."""
+
+    status = 502
+    title = "The global model does not fit"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What the trainer says of a task's network: its fingerprint, its backbone's hash."""
+
+    fingerprint: str
+    backbone: str
+
+
+@dataclass(frozen=True)
+class Base:
+    """A global model to train from, and why it may not be the newest; None: it is."""
+
+    model: InstalledModel
+    reservation: str | None
+
+
+class GlobalModels:
+    """The global model of each task on this device."""
+
+    def __init__(self, store: Store, main_server: MainServer, trainer: Trainer) -> None:
+        self._store = store
+        self._main_server = main_server
+        self._trainer = trainer
+        self._lock = threading.Lock()
+        self._prepared: dict[str, tuple[Any, Prepared]] = {}
+        #: By task, why its network cannot be built here.
+        self.problems: dict[str, str] = {}
+
+    def prepare(self, task: Task, control: JobControl | None = None) -> Prepared:
+        """Have the task's network built, unless it is.
+
+        Raises:
+            RemoteProblem: it cannot be: BackboneMissing, say.
+            TrainerDied
+        """
+        definition = [task.network(), task.seed]
+        with self._lock:
+            known = self._prepared.get(task.name)
+        if known and known[0] == definition:
+            return known[1]
+        try:
+            answer = self._trainer.call("prepare", control, task=task.model_dump(mode="json"))
+        except RemoteProblem as error:
+            self.problems[task.name] = error.detail
+            raise
+        prepared = Prepared(**answer)
+        with self._lock:
+            self._prepared[task.name] = (definition, prepared)
+        self.problems.pop(task.name, None)
+        return prepared
+
+    def fetch(
+        self, task: Task, version: int | None = None, control: JobControl | None = None
+    ) -> InstalledModel:
+        """Fetch a version (None: the newest) from the main server, check it and install it.
+
+        Raises:
+            MainServerAway, MainServerFailed, RemoteProblem: it did not come.
+            UnfitModel: it is not what it should be; nothing has changed.
+            FederationChanged
+        """
+        federation = self._store.federation() or ""
+        prepared = self.prepare(task, control)
+        before = self._store.installed(task.name)
+        incoming = self._store.new_file("incoming", task.name)
+        try:
+            etag = self._main_server.download(
+                task.name, version, before.etag if before else "", incoming
+            )
+            if etag is None and before:
+                self._check(self._store.model_file(before), task, before.version, prepared)
+                return before
+            number = self._check(incoming, task, version, prepared, federation)
+            file = self._store.new_file("models", task.name)
+            move_durably(incoming, file)
+        finally:
+            incoming.unlink(missing_ok=True)
+        return self._store.install(task.name, number, file, etag or "", federation)
+
+    def offer_initial(self, task: Task, control: JobControl | None = None) -> None:
+        """Offer this device's initial tail as version 0, which it is if there is none yet."""
+        initial = self._store.new_file("incoming", task.name)
+        definition = task.model_dump(mode="json")
+        try:
+            self._trainer.call("initial", control, task=definition, output=str(initial))
+            self._main_server.offer(task.name, initial)
+        finally:
+            initial.unlink(missing_ok=True)
+
+    def newest(self, task: Task, control: JobControl | None = None) -> Base:
+        """The main server's newest model, or while it is away the installed one.
+
+        Raises:
+            MainServerAway: and nothing is installed.
+            What :meth:`fetch` raises else.
+        """
+        try:
+            return Base(self._fetch_or_offer(task, control), None)
+        except MainServerAway as error:
+            installed = self._store.installed(task.name)
+            if installed is None:
+                raise
+            file = self._store.model_file(installed)
+            self._check(file, task, installed.version, self.prepare(task, control))
+            return Base(installed, error.detail)
+
+    def _fetch_or_offer(self, task: Task, control: JobControl | None) -> InstalledModel:
+        try:
+            return self.fetch(task, None, control)
+        except RemoteProblem as error:
+            if error.kind not in _NO_MODEL:
+                raise
+        self.offer_initial(task, control)
+        return self.fetch(task, None, control)
+
+    def _check(
+        self,
+        file: Path,
+        task: Task,
+        version: int | None,
+        prepared: Prepared,
+        federation: str | None = None,
+    ) -> int:
+        """The version of a file that fits the task and is the one expected. Raises UnfitModel."""
+        try:
+            with open_weights(file) as weights:
+                weights.check_finite()
+                metadata = weights.metadata
+                fingerprint = weights.schema.fingerprint(prepared.backbone)
+        except FedbellError as error:
+            raise UnfitModel(
+                f"The main server's model of {task.name} is no good: {error}"
+            ) from error
+        number = metadata.get("version", "")
+        told = metadata.get("fingerprint")
+        if fingerprint != prepared.fingerprint or told != prepared.fingerprint:
+            raise UnfitModel(
+                f"The main server's model of {task.name} was made for another network or "
+                "backbone than this device builds. All devices of a task need the same "
+                f"backbone file ({task.backbone}); a task's network cannot change once it has "
+                "a model."
+            )
+        if metadata.get("task") != task.name or not number.isdecimal():
+            raise UnfitModel(f"The main server sent something else than a model of {task.name}.")
+        if version is not None and int(number) != version:
+            raise UnfitModel(f"The main server sent version {number} instead of {version}.")
+        if federation is not None and metadata.get("federation") != federation:
+            raise UnfitModel(
+                "The main server's model is of another federation than it told of. "
+                "The next heartbeat, in a few seconds, clears it up: do this step again."
+            )
+        return int(number)

@@ -1,0 +1,28 @@
+"""Problems that another process had: told on as they are."""
+
+from typing import Any
+
+from shared.errors import FedbellError
+
+
+class RemoteProblem(FedbellError):
+    """Problem details of the main server or the trainer, which keep type, title and detail.
+
+    Args:
+        members: RFC 9457 problem details; what is missing is filled in.
+    """
+
+    def __init__(self, members: dict[str, Any]) -> None:
+        super().__init__(
+            str(members.get("detail") or members.get("title") or "It did not say why.")
+        )
+        self._members = {"type": "about:blank", "title": self.title, "status": 502} | members
+
+    @property
+    def kind(self) -> str:
+        """The other side's, such as ``stale-update``."""
+        return str(self._members["type"]).removeprefix("urn:fedbell:problem:")
+
+    def as_problem(self) -> dict[str, Any]:
+        """What the other side said."""
+        return self._members | {"detail": self.detail}

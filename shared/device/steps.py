@@ -1,0 +1,195 @@
+"""The steps of a round, as a device takes them: train, send, install. Each runs as a job."""
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from typing import Any
+
+from shared.device.main_server_client import MainServer
+from shared.device.models import GlobalModels
+from shared.device.remote import RemoteProblem
+from shared.device.settings import DeviceSettings
+from shared.device.store import Store
+from shared.device.tables import InstalledModel, PendingUpdate
+from shared.device.trainer_process import Trainer
+from shared.errors import FedbellError
+from shared.federated.task import Task, TrainingSettings
+from shared.web.jobs import JobControl
+
+_LOOK_SECONDS = 0.25
+
+
+class TrainingRunning(FedbellError):
+    """The task is being trained already."""
+
+    status = 409
+    title = "A training is running already"
+
+
+class NotEvaluated(FedbellError):
+    """The model is installed; how good it is here is not known."""
+
+    status = 409
+    title = "The model could not be evaluated"
+
+
+class Steps:
+    """What the three buttons do. Of one task, one step that changes its model runs at a time."""
+
+    def __init__(
+        self,
+        settings: DeviceSettings,
+        store: Store,
+        main_server: MainServer,
+        trainer: Trainer,
+        models: GlobalModels,
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._main_server = main_server
+        self._trainer = trainer
+        self._models = models
+        self._turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._training: set[str] = set()
+        self._training_lock = threading.Lock()
+
+    @contextmanager
+    def only_training(self, task: Task) -> Iterator[None]:
+        """Raise TrainingRunning while the task is trained; meanwhile nobody else may."""
+        with self._training_lock:
+            if task.name in self._training:
+                raise TrainingRunning(
+                    f"{self._settings.device_name} is training {task.name}. Wait for it, or "
+                    "stop it: GET /jobs names the job, POST /jobs/<id>/cancel stops it."
+                )
+            self._training.add(task.name)
+        try:
+            yield
+        finally:
+            with self._training_lock:
+                self._training.discard(task.name)
+
+    def train(self, task: Task, choice: dict[str, Any], control: JobControl) -> dict[str, Any]:
+        """Train the newest global model on this device's own pictures.
+
+        Args:
+            task: what to train.
+            choice: TrainingSettings that differ from the task's.
+
+        Returns:
+            What ``modeltrain`` answers. The result is the task's pending update.
+        """
+        started = time.monotonic()
+        with self.only_training(task), self._turn(task, control):
+            federation = self._store.federation() or ""
+            base = self._models.newest(task, control)
+            version = base.model.version
+            settings = TrainingSettings(**task.training.model_dump() | choice)
+            file = self._store.new_file("updates", task.name)
+            trained = self._trainer.call(
+                "train",
+                control,
+                task=task.model_dump(mode="json"),
+                pictures=str(self._settings.pictures(task.name)),
+                start=str(self._store.model_file(base.model)),
+                settings=settings.model_dump(),
+                seed=_seed(task, self._settings.device_name, version),
+                header={"device": self._settings.device_name, "base_version": version},
+                output=str(file),
+                plot=str(self._store.plot_file(task.name)),
+            )
+            result = {
+                "task": task.name,
+                "base_version": version,
+                "base": "installed" if base.reservation else "newest",
+                **({"reservation": base.reservation} if base.reservation else {}),
+                **settings.model_dump(),
+                "num_samples": trained["num_samples"],
+                "history": trained["history"],
+                "skipped": trained["skipped"],
+                "seconds": round(time.monotonic() - started, 3),
+            }
+            row = PendingUpdate(
+                task=task.name,
+                base_version=version,
+                num_samples=trained["num_samples"],
+                metrics=trained["metrics"],
+                file=file.name,
+                result=result,
+                trained=time.time(),
+                answer=None,
+            )
+            self._store.keep_update(row, federation)
+        return result
+
+    def send(self, task: Task, _control: JobControl) -> dict[str, Any]:
+        """Send the pending update to the main server; sent already, the same answer again.
+
+        Raises:
+            NothingToSend
+            MainServerAway, MainServerFailed: the update stays.
+            RemoteProblem: the main server refused it, stale-update say.
+        """
+        with self._store.open_update(task.name) as (row, file):
+            if row.answer is not None:
+                return row.answer
+            answer = self._main_server.send(task.name, file)
+            self._store.sent(row, answer)
+        return answer
+
+    def install(self, task: Task, version: int | None, control: JobControl) -> dict[str, Any]:
+        """Fetch a version (None: the newest), install it, measure it on own test pictures.
+
+        Raises:
+            NotEvaluated: it is installed, but there are no test pictures, say.
+            What GlobalModels.fetch raises: nothing has changed.
+        """
+        with self._turn(task, control):
+            model = self._store.installed(task.name)
+            if model is None or version is None or model.version != version:
+                model = self._models.fetch(task, version, control)
+            evaluation = model.evaluation or self._evaluate(task, model, control)
+        return {
+            "task": task.name,
+            "version": model.version,
+            "installed": True,
+            "evaluation": evaluation,
+        }
+
+    def _evaluate(self, task: Task, model: InstalledModel, control: JobControl) -> dict[str, Any]:
+        try:
+            answer = self._trainer.call(
+                "evaluate",
+                control,
+                task=task.model_dump(mode="json"),
+                pictures=str(self._settings.pictures(task.name)),
+                weights=str(self._store.model_file(model)),
+            )
+        except RemoteProblem as error:
+            self._store.evaluated(task.name, model.version, None, error.detail)
+            raise NotEvaluated(
+                f"Version {model.version} is installed, but could not be evaluated: {error.detail}"
+            ) from error
+        evaluation: dict[str, Any] = answer["evaluation"]
+        self._store.evaluated(task.name, model.version, evaluation, None)
+        return evaluation
+
+    @contextmanager
+    def _turn(self, task: Task, control: JobControl) -> Iterator[None]:
+        """Wait until no other step changes the task's model."""
+        lock = self._turns[task.name]
+        while not lock.acquire(timeout=_LOOK_SECONDS):
+            control.check()
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+def _seed(task: Task, device: str, version: int) -> int:
+    """Of the order of pictures: the same when this training is repeated, and only then."""
+    digest = sha256(f"{task.seed}/{device}/{version}".encode()).digest()
+    return int.from_bytes(digest[:4]) >> 1

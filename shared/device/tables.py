@@ -1,0 +1,74 @@
+"""The tables of a device's store."""
+
+from typing import Any, ClassVar
+
+from sqlalchemy import JSON
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from shared.federated.task import Task
+
+
+class DeviceTables(DeclarativeBase):
+    """The tables of this module."""
+
+    type_annotation_map: ClassVar = {dict[str, Any]: JSON}
+
+
+class KnownTask(DeviceTables):
+    """A task as the main server last told it."""
+
+    __tablename__ = "tasks"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    position: Mapped[int]
+    definition: Mapped[dict[str, Any]]
+    #: The main server's newest version, and the newest it distributed.
+    version: Mapped[int | None]
+    distributed_version: Mapped[int | None]
+
+    @property
+    def task(self) -> Task:
+        """The task itself."""
+        return Task.model_validate(self.definition)
+
+
+class InstalledModel(DeviceTables):
+    """The global model this device has of a task."""
+
+    __tablename__ = "installed_models"
+
+    task: Mapped[str] = mapped_column(primary_key=True)
+    version: Mapped[int]
+    file: Mapped[str]
+    #: What the main server called this file; asked again, it need not send it again.
+    etag: Mapped[str]
+    #: accuracy, loss and num_samples on the device's own test pictures.
+    evaluation: Mapped[dict[str, Any] | None]
+    #: Why it could not be evaluated.
+    problem: Mapped[str | None]
+
+
+class PendingUpdate(DeviceTables):
+    """What this device trained last of a task."""
+
+    __tablename__ = "pending_updates"
+
+    task: Mapped[str] = mapped_column(primary_key=True)
+    base_version: Mapped[int]
+    num_samples: Mapped[int]
+    metrics: Mapped[dict[str, Any]]
+    file: Mapped[str]
+    #: What modeltrain answered.
+    result: Mapped[dict[str, Any]]
+    trained: Mapped[float]
+    #: What the main server answered when it was sent; None before.
+    answer: Mapped[dict[str, Any] | None]
+
+
+class Fact(DeviceTables):
+    """One thing to remember, by name."""
+
+    __tablename__ = "facts"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[str]

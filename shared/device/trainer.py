@@ -1,0 +1,95 @@
+"""The trainer: the one process of a device that loads TensorFlow.
+
+``python -m shared.device.trainer '{…}'`` is started by shared/device/trainer_process.py.
+Requests come as lines of JSON on standard input, replies go to what was standard output,
+which libraries cannot reach: what they print goes to standard error.
+
+A request is {"id", "operation", …}, answered with {"id", "started"}, any number of
+{"id", "progress"}, and {"id", "result"} or {"id", "problem"}; {"cancel": id} asks to stop
+one. They are served one at a time, in order. When standard input ends, the parent is gone,
+and so is this process, whatever it is doing.
+"""
+
+import json
+import logging
+import os
+import queue
+import sys
+import threading
+from typing import Any
+
+from shared.errors import FedbellError
+
+#: The web side goes first when both want a processor.
+_NICENESS = 5
+
+_log = logging.getLogger(__name__)
+
+
+class OperationFailed(FedbellError):
+    """Something unexpected went wrong in the trainer, which goes on."""
+
+    title = "The trainer failed"
+
+
+class Trainer:
+    """Reads requests, serves them and replies."""
+
+    def __init__(self) -> None:
+        self._replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
+        os.dup2(2, 1)
+        self._requests: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self._cancelled: set[int] = set()
+
+    def run(self, configuration: dict[str, Any]) -> None:
+        """Serve for ever."""
+        threading.Thread(target=self._listen, daemon=True).start()
+        # Loads TensorFlow; only now, so that the parent's end is noticed meanwhile too.
+        from shared.device.trainer_work import TrainerWork
+
+        work = TrainerWork(**configuration)
+        self._reply(ready=True)
+        while True:
+            self._serve(work.operations, self._requests.get())
+
+    def _serve(self, operations: dict[str, Any], request: dict[str, Any]) -> None:
+        number, operation = request.pop("id"), request.pop("operation")
+
+        def report(progress: dict[str, Any]) -> None:
+            self._reply(id=number, progress=progress)
+
+        self._reply(id=number, started=True)
+        try:
+            result = operations[operation](
+                **request, report=report, cancelled=lambda: number in self._cancelled
+            )
+        except FedbellError as error:
+            self._reply(id=number, problem=error.as_problem())
+        except Exception as error:  # noqa: BLE001 - told to the caller; the trainer goes on
+            _log.exception("%s failed", operation)
+            told = OperationFailed(
+                f"{type(error).__name__}: {str(error)[:500]}. The server's log says more."
+            )
+            self._reply(id=number, problem=told.as_problem())
+        else:
+            self._reply(id=number, result=result)
+        self._cancelled.discard(number)
+
+    def _listen(self) -> None:
+        for line in sys.stdin:
+            message = json.loads(line)
+            if "cancel" in message:
+                self._cancelled.add(message["cancel"])
+            else:
+                self._requests.put(message)
+        os._exit(0)
+
+    def _reply(self, **message: Any) -> None:
+        self._replies.write(json.dumps(message) + "\n")
+        self._replies.flush()
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO)
+    os.nice(_NICENESS)
+    Trainer().run(json.loads(sys.argv[1]))

@@ -1,0 +1,247 @@
+"""The web side of the trainer: starts it, asks it, notices its death, starts another one."""
+
+import json
+import logging
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import IO, Any, Literal, cast
+
+from shared.device.remote import RemoteProblem
+from shared.device.settings import DeviceSettings
+from shared.errors import FedbellError
+from shared.web.jobs import JobControl
+
+_log = logging.getLogger(__name__)
+
+_ROOT = Path(__file__).parents[2]
+#: How often a waiting call looks whether its job was cancelled, in seconds.
+_LOOK_SECONDS = 0.25
+#: Progress is not written more often than this, in seconds.
+_REPORT_SECONDS = 0.25
+#: A request that the trainer died before beginning is given to so many fresh ones.
+_FRESH_TRAINERS = 2
+
+State = Literal["starting", "ready", "busy", "stopped"]
+
+
+class TrainerDied(FedbellError):
+    """The trainer's process ended while it was at work, or could not start."""
+
+    status = 500
+    title = "The trainer died"
+
+
+class _Died(Exception):
+    """The process ended; ``how`` says why."""
+
+    def __init__(self, how: str, began: bool) -> None:
+        super().__init__(how)
+        self.how, self.began = how, began
+
+
+class Trainer:
+    """Runs operations in the trainer's process, one at a time, in the order they were asked.
+
+    Args:
+        settings: threads, folders and limits.
+    """
+
+    def __init__(self, settings: DeviceSettings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._process: _Process | None = None
+
+    def start(self) -> None:
+        """Start the process, which then loads TensorFlow, and do not wait for it."""
+        with self._lock:
+            self._alive()
+
+    def stop(self) -> None:
+        """End the process."""
+        with self._lock:
+            if self._process:
+                self._process.kill()
+
+    @property
+    def pid(self) -> int | None:
+        """The process's id, while it lives."""
+        process = self._process
+        return process.pid if process and process.how_ended is None else None
+
+    @property
+    def state(self) -> State:
+        """What the process does; stopped: the next call starts one."""
+        process = self._process
+        if process is None or process.how_ended is not None:
+            return "stopped"
+        if not process.ready.is_set():
+            return "starting"
+        return "busy" if process.waiting else "ready"
+
+    def call(
+        self, operation: str, control: JobControl | None = None, **arguments: Any
+    ) -> dict[str, Any]:
+        """Run one operation of shared/device/trainer_work.py and wait for its result.
+
+        Args:
+            operation: its name.
+            control: gets its progress, and can cancel it.
+            arguments: JSON values.
+
+        Raises:
+            JobCancelled: the job was cancelled.
+            RemoteProblem: what went wrong, in the trainer's words.
+            TrainerDied: the process ended meanwhile; the next call gets a fresh one.
+        """
+        for _ in range(_FRESH_TRAINERS):
+            with self._lock:
+                process = self._alive()
+                number, replies = process.ask({"operation": operation, **arguments})
+            try:
+                return self._wait(process, number, replies, control)
+            except _Died as death:
+                _log.warning("the trainer %s", death.how)
+                how = death.how
+                if death.began:
+                    break
+            finally:
+                process.waiting.pop(number, None)
+        raise TrainerDied(
+            f"The trainer's process {how}. What was finished before stays; the next step gets "
+            "a fresh trainer, so try again. If it was the memory: a smaller batch_size, "
+            "image_size or trainable part needs less."
+        )
+
+    def _wait(
+        self,
+        process: "_Process",
+        number: int,
+        replies: "queue.SimpleQueue[dict[str, Any]]",
+        control: JobControl | None,
+    ) -> dict[str, Any]:
+        began = asked_to_stop = False
+        reported, unreported = 0.0, None
+        while True:
+            if control and not asked_to_stop and control.cancelled():
+                asked_to_stop = True
+                process.send({"cancel": number})
+            try:
+                reply = replies.get(timeout=_LOOK_SECONDS)
+            except queue.Empty:
+                reply = {}
+            began = began or "started" in reply
+            unreported = reply.get("progress", unreported)
+            finished = "result" in reply or "problem" in reply
+            due = finished or time.monotonic() - reported > _REPORT_SECONDS
+            if control and unreported and due:
+                control.report(unreported)
+                reported, unreported = time.monotonic(), None
+            if "result" in reply:
+                result: dict[str, Any] = reply["result"]
+                return result
+            if "problem" in reply:
+                if control:
+                    control.check()
+                raise RemoteProblem(reply["problem"])
+            if "died" in reply:
+                if control:
+                    control.check()
+                raise _Died(reply["died"], began)
+
+    def _alive(self) -> "_Process":
+        if self._process is None or self._process.how_ended is not None:
+            self._process = _Process(self._settings)
+        return self._process
+
+
+class _Process:
+    """One process of the trainer, and who waits for its replies."""
+
+    def __init__(self, settings: DeviceSettings) -> None:
+        processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2
+        threads = str(settings.trainer_threads or max(1, processors // 2))
+        environment = {
+            "TF_NUM_INTRAOP_THREADS": threads,
+            "TF_NUM_INTEROP_THREADS": "1",
+            "OMP_NUM_THREADS": threads,
+            "TF_CPP_MIN_LOG_LEVEL": "2",
+        } | os.environ
+        search = [str(_ROOT), *filter(None, [environment.get("PYTHONPATH")])]
+        configuration = {
+            "backbone_directory": str(settings.backbone_directory),
+            "feature_directory": str(settings.state_directory / "features"),
+            "feature_store_bytes": settings.feature_store_bytes,
+        }
+        self._popen = subprocess.Popen(
+            [sys.executable, "-m", "shared.device.trainer", json.dumps(configuration)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=environment | {"PYTHONPATH": os.pathsep.join(search)},
+            encoding="utf-8",
+            start_new_session=True,  # a Ctrl-C in the terminal is for the server alone
+        )
+        self.pid = self._popen.pid
+        self.ready = threading.Event()
+        self.how_ended: str | None = None
+        self.waiting: dict[int, queue.SimpleQueue[dict[str, Any]]] = {}
+        self._lock = threading.Lock()
+        self._number = 0
+        threading.Thread(target=self._read, name="trainer-replies", daemon=True).start()
+
+    def ask(self, request: dict[str, Any]) -> tuple[int, "queue.SimpleQueue[dict[str, Any]]"]:
+        """Send a request; its number and where its replies arrive."""
+        replies: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        with self._lock:
+            self._number += 1
+            number = self._number
+            self.waiting[number] = replies
+            if self.how_ended is not None:
+                replies.put({"died": self.how_ended})
+        self.send({"id": number, **request})
+        return number, replies
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Send one line; if nobody reads it any more, the reading thread tells so."""
+        pipe = cast("IO[str]", self._popen.stdin)
+        with self._lock:
+            try:
+                pipe.write(json.dumps(message) + "\n")
+                pipe.flush()
+            except (OSError, ValueError):
+                pass
+
+    def kill(self) -> None:
+        """End the process, and wait until it has."""
+        self._popen.kill()
+        self._popen.wait()
+
+    def _read(self) -> None:
+        with cast("IO[str]", self._popen.stdout) as replies:
+            for line in replies:
+                if not line.endswith("\n"):
+                    break  # its last word was cut off
+                reply = json.loads(line)
+                if "ready" in reply:
+                    self.ready.set()
+                elif waiting := self.waiting.get(reply["id"]):
+                    waiting.put(reply)
+        how = _how_it_ended(self._popen.wait(), self.ready.is_set())
+        with self._lock:
+            self.how_ended = how
+            for waiting in list(self.waiting.values()):
+                waiting.put({"died": how})
+
+
+def _how_it_ended(code: int, was_ready: bool) -> str:
+    when = "" if was_ready else " while it started"
+    if code >= 0:
+        return f"ended{when} with code {code} (the server's log says more)"
+    name = signal.Signals(-code).name
+    memory = ", as the system does when memory runs out" if name == "SIGKILL" else ""
+    return f"was killed{when} by {name}{memory}"

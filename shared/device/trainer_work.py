@@ -1,0 +1,213 @@
+"""What the trainer does: builds networks, trains them, measures them. Its process only."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from shared.datasets import EmptySplit, decode, read_split
+from shared.federated.task import Task, TrainingSettings
+from shared.federated.update import UpdateHeader
+from shared.federated.weights import read_weights, write_durably, write_weights
+from shared.learning.determinism import make_deterministic
+from shared.learning.evaluation import evaluate
+from shared.learning.features import FeatureStore
+from shared.learning.network import Network, build_network
+from shared.learning.plots import training_curves
+from shared.learning.training import TrainingCancelled, train
+
+#: Every training is seeded by its caller; this one is for whatever asks no caller.
+_SEED = 1
+
+Report = Callable[[dict[str, Any]], None]
+Cancelled = Callable[[], bool]
+
+
+@dataclass(frozen=True)
+class _Split:
+    """The readable pictures of a split: features (n, …), labels int64 (n,), and the others."""
+
+    features: npt.NDArray[Any]
+    labels: npt.NDArray[np.int64]
+    skipped: list[dict[str, str]]
+
+
+class TrainerWork:
+    """The trainer's operations, by name; each takes JSON values and gives a JSON object.
+
+    Args:
+        backbone_directory: the person's own weight files.
+        feature_directory: what backbones said of pictures.
+        feature_store_bytes: how large that may become.
+    """
+
+    def __init__(
+        self, backbone_directory: str, feature_directory: str, feature_store_bytes: int
+    ) -> None:
+        make_deterministic(_SEED)
+        self._backbone_directory = Path(backbone_directory)
+        self._store = FeatureStore(Path(feature_directory), feature_store_bytes)
+        self._networks: dict[str, Network] = {}
+        self.operations = {
+            "prepare": self.prepare,
+            "initial": self.initial,
+            "train": self.train,
+            "evaluate": self.evaluate,
+        }
+
+    def prepare(self, task: Any, report: Report, cancelled: Cancelled) -> dict[str, Any]:
+        """Build a task's network: the fingerprint of its weights, the hash of its backbone."""
+        network = self._network(task)
+        return {"fingerprint": network.fingerprint, "backbone": network.backbone_sha256}
+
+    def initial(
+        self, task: Any, output: str, report: Report, cancelled: Cancelled
+    ) -> dict[str, Any]:
+        """Write a task's initial tail to the file ``output``."""
+        network = self._network(task)
+        network.reset()
+        metadata = {
+            "task": network.task.name,
+            "fingerprint": network.fingerprint,
+            "backbone": network.backbone_sha256,
+        }
+        write_weights(Path(output), network.weights(), metadata)
+        return metadata
+
+    def train(
+        self,
+        task: Any,
+        pictures: str,
+        start: str,
+        settings: Any,
+        seed: int,
+        header: dict[str, Any],
+        output: str,
+        plot: str,
+        report: Report,
+        cancelled: Cancelled,
+    ) -> dict[str, Any]:
+        """Train from the weights in ``start`` and write the update to ``output``.
+
+        Args:
+            task: the task, as JSON.
+            pictures: folder of its splits; without validation pictures there are no val_ metrics.
+            settings: TrainingSettings, as JSON.
+            header: device and base_version of the update.
+            plot: where the training's curves are drawn.
+
+        Returns:
+            num_samples (pictures trained on), history, metrics (its last epoch),
+            skipped (pictures that could not be read, and why).
+        """
+        chosen = TrainingSettings.model_validate(settings)
+        network = self._network(task)
+        learned = self._split(network, Path(pictures), "train", report, cancelled)
+        validation = self._validation(network, Path(pictures), report, cancelled)
+        network.load(read_weights(Path(start)))
+        epochs: dict[str, list[float]] = {}
+
+        def on_epoch(epoch: int, metrics: dict[str, float]) -> None:
+            for name, value in metrics.items():
+                epochs.setdefault(name, []).append(value)
+            progress = {"epoch": epoch, "epochs": chosen.epochs, "history": epochs}
+            report({"phase": "training", **progress})
+
+        measured = (validation.features, validation.labels) if validation else None
+        history = train(
+            network, learned.features, learned.labels, chosen, seed, measured, on_epoch, cancelled
+        )
+        metrics = {name: values[-1] for name, values in history.items()}
+        complete = UpdateHeader(
+            task=network.task.name,
+            num_samples=len(learned.labels),
+            metrics=metrics,
+            fingerprint=network.fingerprint,
+            **header,
+        )
+        title = (
+            f"{header['device']}: {network.task.name}, from version {header['base_version']}, "
+            f"{len(learned.labels)} pictures"
+        )
+        write_durably(Path(plot), training_curves(history, title))
+        write_weights(Path(output), network.weights(), complete.as_metadata())
+        return {
+            "num_samples": len(learned.labels),
+            "history": history,
+            "metrics": metrics,
+            "skipped": learned.skipped + (validation.skipped if validation else []),
+        }
+
+    def evaluate(
+        self, task: Any, pictures: str, weights: str, report: Report, cancelled: Cancelled
+    ) -> dict[str, Any]:
+        """Measure the weights of a file on the split ``test``: accuracy, loss, num_samples."""
+        network = self._network(task)
+        split = self._split(network, Path(pictures), "test", report, cancelled)
+        network.load(read_weights(Path(weights)))
+        measured = evaluate(network, split.features, split.labels)
+        return {
+            "evaluation": {
+                "accuracy": measured.accuracy,
+                "loss": measured.loss,
+                "num_samples": measured.num_samples,
+            },
+            "skipped": split.skipped,
+        }
+
+    def _network(self, definition: Any) -> Network:
+        """The task's network, kept until the task needs another one."""
+        task = Task.model_validate(definition)
+        network = self._networks.get(task.name)
+        if network is None or _key(network.task) != _key(task):
+            network = build_network(task, self._backbone_directory)
+            self._networks[task.name] = network
+        return network
+
+    def _validation(
+        self, network: Network, pictures: Path, report: Report, cancelled: Cancelled
+    ) -> _Split | None:
+        try:
+            return self._split(network, pictures, "valid", report, cancelled)
+        except EmptySplit:
+            return None
+
+    def _split(
+        self,
+        network: Network,
+        directory: Path,
+        name: str,
+        report: Report,
+        cancelled: Cancelled,
+    ) -> _Split:
+        pictures = read_split(directory / name, network.task.classes)
+
+        def on_progress(done: int, total: int) -> None:
+            report({"phase": "features", "split": name, "done": done, "total": total})
+            if cancelled():
+                raise TrainingCancelled("Cancelled while the pictures were read.")
+
+        features = self._store.features(
+            network,
+            [picture.sha256 for picture in pictures],
+            lambda index: decode(pictures[index].path, network.task.image_size),
+            on_progress,
+        )
+        skipped = [
+            {"picture": str(pictures[index].path.relative_to(directory)), "reason": reason}
+            for index, reason in sorted(features.unreadable.items())
+        ]
+        if not features.kept:
+            raise EmptySplit(
+                f"No picture in {directory / name} can be read; the first one: "
+                f"{skipped[0]['reason']}"
+            )
+        labels = np.array([pictures[index].label for index in features.kept], np.int64)
+        return _Split(features.array, labels, skipped)
+
+
+def _key(task: Task) -> tuple[Any, int]:
+    return task.network(), task.seed
