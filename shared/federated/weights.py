@@ -155,7 +155,7 @@ def write_weights(path: Path, weights: Weights, metadata: Mapping[str, str] | No
         SHA-256 of the file's content, in hex.
     """
     Schema.of(weights)
-    contiguous = {name: np.ascontiguousarray(weights[name]) for name in sorted(weights)}
+    contiguous = {name: np.asarray(weights[name], order="C") for name in sorted(weights)}
     content = to_safetensors(contiguous, dict(metadata or {}))
     write_durably(path, content)
     return hashlib.sha256(content).hexdigest()
