@@ -102,13 +102,16 @@ def blueprint(server: MainServer) -> APIBlueprint:
         return _send(server.versions.get(server.task(query_data.task).name, version))
 
     def _send(row: Version) -> Response:
+        if request.if_none_match.contains(row.sha256):
+            unchanged = Response(status=304)
+            unchanged.set_etag(row.sha256)
+            return unchanged
         response = send_file(
             server.versions.path(row).absolute(),
             mimetype=WEIGHTS,
             as_attachment=True,
             download_name=f"{row.task}-{row.version}.safetensors",
             etag=row.sha256,
-            conditional=True,
         )
         response.headers["Fedbell-Version"] = str(row.version)
         return response

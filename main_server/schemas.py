@@ -25,7 +25,7 @@ class PageQuery(TaskQuery):
     """A list, newest first, from before a number."""
 
     limit: int = Field(default=50, ge=1, le=500)
-    before: int | None = Field(default=None, ge=0)
+    before: int | None = Field(default=None, ge=0, le=2**31)
 
 
 class RunRounds(Strict):
@@ -37,7 +37,7 @@ class RunRounds(Strict):
 class VersionEvaluation(DeviceEvaluation):
     """An evaluation and the version it is of."""
 
-    version: int = Field(ge=0)
+    version: int = Field(ge=0, le=2**31)
 
 
 class DeviceTaskStatus(Strict):
@@ -45,7 +45,7 @@ class DeviceTaskStatus(Strict):
 
     num_samples: int = Field(ge=0, le=MOST_SAMPLES)
     #: The version it has installed.
-    version: int | None = Field(default=None, ge=0)
+    version: int | None = Field(default=None, ge=0, le=2**31)
     evaluation: VersionEvaluation | None = None
     #: Why it cannot take part, in a sentence for people.
     problem: str | None = Field(default=None, max_length=2000)

@@ -163,7 +163,14 @@ class Devices:
         self, task: str, version: int, device: str, evaluation: DeviceEvaluation
     ) -> None:
         """Keep how well a version did on a device; said twice, it counts once."""
-        row = Evaluation(task=task, version=version, device=device, **evaluation.model_dump())
+        row = Evaluation(
+            task=task,
+            version=version,
+            device=device,
+            accuracy=evaluation.accuracy,
+            loss=evaluation.loss,
+            num_samples=evaluation.num_samples,
+        )
         with self._database.write() as session:
             session.merge(row)
 

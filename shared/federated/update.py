@@ -30,7 +30,7 @@ class UpdateHeader(BaseModel):
     task: Name
     device: Name
     #: The global version that the training started from.
-    base_version: int = Field(ge=0)
+    base_version: int = Field(ge=0, le=2**31)
     num_samples: int = Field(ge=1, le=MOST_SAMPLES)
     #: The last epoch's loss, accuracy, val_loss and val_accuracy, as far as there are any.
     metrics: Mapping[str, Annotated[float, Field(allow_inf_nan=False)]]

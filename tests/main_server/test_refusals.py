@@ -1,0 +1,350 @@
+"""What the main server refuses: with problem details, and with nothing changed."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from apiflask import APIFlask
+from flask.testing import FlaskClient
+from safetensors.numpy import save
+
+from shared.web.locks import try_lock
+
+from .conftest import ThinDevice, initial_weights, snapshot
+
+
+def changed(**arrays: Any) -> dict[str, Any]:
+    return initial_weights() | arrays
+
+
+BODIES: dict[str, tuple[Callable[[ThinDevice], bytes], int, str, str]] = {
+    "another shape": (
+        lambda device: device.update(changed(**{"head/kernel": np.zeros((2, 2), np.float32)})),
+        422,
+        "schema-mismatch",
+        "head/kernel has shape (2, 2)",
+    ),
+    "a missing array": (
+        lambda device: device.update({"head/kernel": initial_weights()["head/kernel"]}),
+        422,
+        "schema-mismatch",
+        "head/bias is missing",
+    ),
+    "an array too many": (
+        lambda device: device.update(changed(extra=np.zeros(1, np.float32))),
+        422,
+        "schema-mismatch",
+        "extra is not part",
+    ),
+    "another dtype": (
+        lambda device: device.update(changed(**{"head/bias": np.zeros(2)})),
+        422,
+        "schema-mismatch",
+        "head/bias is F64",
+    ),
+    "another backbone": (
+        lambda device: device.update(fingerprint="0" * 64),
+        422,
+        "schema-mismatch",
+        "another backbone",
+    ),
+    "another version": (
+        lambda device: device.update(base_version=4),
+        409,
+        "stale-update",
+        "starts from version 4; the round starts from version 0",
+    ),
+    "another task": (
+        lambda device: device.update(task="parcels"),
+        422,
+        "schema-mismatch",
+        "task parcels",
+    ),
+    "another device": (
+        lambda device: device.update(device="device2"),
+        403,
+        "wrong-device",
+        "device2's",
+    ),
+    "NaN": (
+        lambda device: device.update(changed(**{"head/bias": np.array([0, np.nan], np.float32)})),
+        422,
+        "not-finite",
+        "head/bias holds NaN",
+    ),
+    "infinity": (
+        lambda device: device.update(changed(**{"head/bias": np.array([0, np.inf], np.float32)})),
+        422,
+        "not-finite",
+        "head/bias holds NaN or infinity",
+    ),
+    "no samples": (
+        lambda device: device.update(num_samples=0),
+        422,
+        "bad-header",
+        "num_samples",
+    ),
+    "negative samples": (
+        lambda device: device.update(num_samples=-3),
+        422,
+        "bad-header",
+        "num_samples",
+    ),
+    "half a sample": (
+        lambda device: device.update(num_samples=1.5),
+        422,
+        "bad-header",
+        "num_samples",
+    ),
+    "no header": (lambda _: save(initial_weights()), 422, "bad-header", "task"),
+    "truncated": (
+        lambda device: device.update()[:-3],
+        422,
+        "unreadable-weights",
+        "whole safetensors file",
+    ),
+    "not safetensors": (
+        lambda _: b"\x80\x04\x95 I am a pickle",
+        422,
+        "unreadable-weights",
+        "whole safetensors file",
+    ),
+    "empty": (lambda _: b"", 422, "unreadable-weights", "whole safetensors file"),
+}
+
+
+@pytest.mark.parametrize("case", BODIES)
+def test_a_bad_update_changes_nothing(device: ThinDevice, state: Path, case: str) -> None:
+    body, status, kind, sentence = BODIES[case]
+    before = snapshot(state)
+    response = device.send(body(device))
+    assert response.status_code == status
+    assert response.content_type == "application/problem+json"
+    assert response.json["type"] == f"urn:fedbell:problem:{kind}"
+    assert sentence in response.json["detail"]
+    assert snapshot(state) == before
+
+
+def test_a_body_above_the_cap(make_app: Callable[..., APIFlask], state: Path) -> None:
+    app = make_app(most_upload_bytes=1000)
+    device = ThinDevice(app.test_client(), "device1")
+    device.status()
+    assert device.offer().status_code == 201
+    before = snapshot(state)
+    response = device.send(bytes(1001))
+    assert response.status_code == 413
+    assert "MOST_UPLOAD_BYTES" in response.json["detail"]
+    assert snapshot(state) == before
+
+
+def test_an_unknown_device_and_a_wrong_token(device: ThinDevice, state: Path) -> None:
+    before = snapshot(state)
+    stranger = ThinDevice(device.client, "device9")
+    assert stranger.send().status_code == 401
+    assert stranger.offer().status_code == 401
+    for header in ("", "Bearer", "Basic abc", "Bearer wrong"):
+        response = device.client.post("/cmodel", headers={"Authorization": header})
+        assert response.status_code == 401
+        assert response.content_type == "application/problem+json"
+    thief = ThinDevice(device.client, "device1")
+    thief.token = "another token that is long enough for one"
+    response = thief.status()
+    assert response.status_code == 401
+    assert "forget" in response.json["detail"]
+    assert snapshot(state) == before
+
+
+def test_a_token_that_could_be_guessed(client: FlaskClient) -> None:
+    device = ThinDevice(client, "device1")
+    device.token = "short"
+    assert device.status().status_code == 401
+
+
+def test_the_join_token(make_app: Callable[..., APIFlask]) -> None:
+    client = make_app(join_token="let me in").test_client()
+    device = ThinDevice(client, "device1")
+    body = {"device": "device1", "url": "http://127.0.0.1:8001"}
+    for join_token in ("", "wrong"):
+        response = client.post(
+            "/clientstatus", json=body, headers=device.headers | {"Join-Token": join_token}
+        )
+        assert response.status_code == 403
+    response = client.post(
+        "/clientstatus", json=body, headers=device.headers | {"Join-Token": "let me in"}
+    )
+    assert response.status_code == 200
+    assert device.status().status_code == 200  # enrolled: its own token is enough
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://192.0.2.7:8001",  # not where the call comes from
+        "http://169.254.169.254/latest",
+        "file:///etc/passwd",
+        "http://user:secret@127.0.0.1:8001",
+        "http://127.0.0.1:8001/some/path",
+        "http://127.0.0.1:8001?x=1",
+        "http://127.0.0.1:99999",
+        "http://no-such-host.invalid:8001",
+        "gopher://127.0.0.1",
+    ],
+)
+def test_an_address_of_somebody_else_is_never_called(device: ThinDevice, url: str) -> None:
+    response = device.status(url=url)
+    assert response.status_code == 422
+    assert response.json["type"] == "urn:fedbell:problem:bad-address"
+    assert device.client.get("/devices").json["devices"][0]["url"] == "http://127.0.0.1:8001"
+
+
+def test_a_trusted_host_may_be_elsewhere(make_app: Callable[..., APIFlask]) -> None:
+    device = ThinDevice(make_app(device_hosts="doorbell.example").test_client(), "device1")
+    assert device.status(url="https://doorbell.example").status_code == 200
+
+
+def test_aggregating_with_no_update(device: ThinDevice, state: Path) -> None:
+    before = snapshot(state)
+    response = device.client.post("/aggregate_models")
+    assert response.status_code == 409
+    assert response.json["missing"] == ["device1"]
+    assert "device1" in response.json["detail"]
+    assert snapshot(state) == before
+
+
+def test_too_few_updates_names_who_is_missing(client: FlaskClient) -> None:
+    devices = [ThinDevice(client, f"device{n}", "parcels") for n in (1, 2, 3)]
+    for each in devices:
+        each.status()
+    devices[0].offer()
+    assert devices[0].send().status_code == 200
+    response = client.post("/aggregate_models?task=parcels")
+    assert response.status_code == 409
+    assert response.json["missing"] == ["device2", "device3"]
+    assert devices[1].send().status_code == 200
+    assert client.post("/aggregate_models?task=parcels").status_code == 200
+
+
+def test_a_second_aggregation_while_one_runs(device: ThinDevice, state: Path) -> None:
+    device.send()
+    lock = try_lock(state / "locks" / "digits.lock")
+    assert lock is not None
+    response = device.client.post("/aggregate_models")
+    assert response.status_code == 409
+    assert response.json["type"] == "urn:fedbell:problem:step-running"
+    lock.release()
+    assert device.client.post("/aggregate_models").status_code == 200
+
+
+def test_two_aggregations_at_once_make_one_version(
+    make_app: Callable[..., APIFlask], device: ThinDevice
+) -> None:
+    device.send()
+    apps = [make_app() for _ in range(4)]
+    together = threading.Barrier(len(apps))
+    statuses: list[int] = []
+
+    def aggregate(app: APIFlask) -> None:
+        together.wait(timeout=10)
+        statuses.append(app.test_client().post("/aggregate_models").status_code)
+
+    threads = [threading.Thread(target=aggregate, args=(app,)) for app in apps]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=30)
+    assert sorted(statuses) == [200, 409, 409, 409]
+    versions = device.client.get("/models").json["versions"]
+    assert [row["version"] for row in versions] == [1, 0]
+
+
+def test_distributing_before_aggregating(device: ThinDevice) -> None:
+    response = device.client.post("/send_model_clients")
+    assert response.status_code == 409
+    assert "aggregate_models first" in response.json["detail"]
+
+
+STEPS = ["modeltrain", "sendmodel", "aggregate_models", "send_model_clients", "run_rounds"]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_step_is_never_a_get(device: ThinDevice, state: Path, step: str) -> None:
+    before = snapshot(state)
+    response = device.client.get(f"/{step}")
+    assert response.status_code == 405
+    assert f"curl -X POST 'http://localhost/{step}'" in response.json["detail"]
+    assert "POST" in response.headers["Allow"]
+    assert snapshot(state) == before
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://localhost:9999"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+    ],
+)
+def test_another_origin_changes_nothing(
+    device: ThinDevice, state: Path, step: str, headers: dict[str, str]
+) -> None:
+    before = snapshot(state)
+    response = device.client.post(f"/{step}", headers=headers)
+    assert response.status_code == 403
+    assert response.json["type"] == "urn:fedbell:problem:foreign-origin"
+    assert snapshot(state) == before
+
+
+def test_an_unknown_host(device: ThinDevice) -> None:
+    for path in ("/", "/devices", "/healthz"):
+        response = device.client.get(path, headers={"Host": "evil.example"})
+        assert response.status_code == 400
+        assert response.json["type"] == "urn:fedbell:problem:unknown-host"
+
+
+def test_an_unknown_task_names_the_known_ones(client: FlaskClient) -> None:
+    for response in (client.post("/modeltrain?task=cats"), client.get("/rounds?task=cats")):
+        assert response.status_code == 404
+        assert "digits, parcels" in response.json["detail"]
+
+
+def test_a_file_name_from_a_request_reaches_no_path(device: ThinDevice, state: Path) -> None:
+    before = snapshot(state)
+    for name in ("../../x", "/etc/passwd", "a/b", "..", "a\x00b", "x" * 100):
+        response = device.client.post(
+            "/cmodel", query_string={"task": name}, headers=device.headers
+        )
+        assert response.status_code == 400
+        response = device.status(device=name)
+        assert response.status_code == 400
+    assert snapshot(state) == before
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["__import__('os').system('true')", "[1, 2", '["a"]', "null", '{"device": "device1"}', "\x00"],
+)
+def test_bodies_are_data_and_nothing_else(device: ThinDevice, body: str) -> None:
+    response = device.client.post(
+        "/clientstatus", data=body, content_type="application/json", headers=device.headers
+    )
+    assert response.status_code == 400
+    assert response.content_type == "application/problem+json"
+
+
+@pytest.mark.parametrize("rounds", [0, -1, "many", 10**9])
+def test_a_bad_number_of_rounds(device: ThinDevice, rounds: Any) -> None:
+    response = device.client.post("/run_rounds", json={"rounds": rounds})
+    assert response.status_code == 400
+    assert "rounds" in response.json["detail"]
+
+
+def test_numbers_no_database_holds(device: ThinDevice) -> None:
+    assert device.client.get(f"/models/{10**30}").status_code == 404
+    assert device.client.get(f"/rounds/{10**30}").status_code == 404
+    assert device.client.get(f"/rounds?before={10**30}").status_code in {200, 400}

@@ -1,0 +1,236 @@
+"""A round at the main server: what counts, once, and from which version."""
+
+import io
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from apiflask import APIFlask
+from flask.testing import FlaskClient
+from safetensors.numpy import load
+
+from main_server.rounds import AGGREGATED, DISTRIBUTED, OPEN, next_step
+
+from .conftest import ThinDevice, initial_weights, snapshot
+
+
+def kernel(client: FlaskClient, version: int | str) -> list[float]:
+    content = client.get(f"/models/{version}", buffered=True).data
+    return load(content)["head/kernel"].ravel().tolist()
+
+
+def filled(number: float) -> dict[str, np.ndarray]:
+    return {name: np.full_like(array, number) for name, array in initial_weights().items()}
+
+
+def test_a_round(device: ThinDevice) -> None:
+    client = device.client
+    other = ThinDevice(client, "device2")
+    other.status()
+    answer = device.send(device.update(filled(10.0), num_samples=10))
+    assert answer.json == {
+        "round": 1,
+        "device": "device1",
+        "num_samples": 10,
+        "bytes": len(device.update(filled(10.0), num_samples=10)),
+    }
+    other.send(other.update(filled(20.0), num_samples=20))
+    told = client.post("/aggregate_models").json
+    assert told.pop("seconds") >= 0
+    assert told == {
+        "round": 1,
+        "version": 1,
+        "strategy": "fedavg",
+        "updates": 2,
+        "num_samples": 30,
+    }
+    np.testing.assert_allclose(kernel(client, "latest"), [500 / 30] * 6, rtol=1e-6)
+    assert kernel(client, 0) == [0, 1, 2, 3, 4, 5]  # versions are never overwritten
+    row = client.get("/rounds/1").json
+    assert (row["status"], row["base_version"], row["version"]) == ("aggregated", 0, 1)
+    assert row["updates"]["device2"]["num_samples"] == 20
+    assert row["bytes_received"] == sum(each["bytes"] for each in row["updates"].values())
+
+
+def test_earlier_rounds_models_are_not_averaged_again(device: ThinDevice, state: Path) -> None:
+    device.send(device.update(filled(100.0)))
+    device.client.post("/aggregate_models")
+    device.send(device.update(filled(2.0), base_version=1))
+    assert device.client.post("/aggregate_models").json["updates"] == 1
+    assert kernel(device.client, 2) == [2.0] * 6
+    assert not [path for path in (state / "updates").rglob("*") if path.is_file()]
+
+
+def test_sent_twice_it_counts_once(device: ThinDevice, state: Path) -> None:
+    body = device.update(filled(3.0))
+    first = device.send(body)
+    before = snapshot(state)
+    again = device.send(body)
+    assert (again.status_code, again.json) == (200, first.json)
+    assert snapshot(state) == before
+    device.client.post("/aggregate_models")
+    late = device.send(body)  # the answer was lost, the round went on: still the same answer
+    assert (late.status_code, late.json) == (200, first.json)
+    assert device.client.get("/rounds").json["rounds"][0]["number"] == 1
+
+
+def test_trained_again_the_newer_update_counts(device: ThinDevice) -> None:
+    device.send(device.update(filled(3.0)))
+    device.send(device.update(filled(5.0)))
+    assert device.client.post("/aggregate_models").json["updates"] == 1
+    assert kernel(device.client, 1) == [5.0] * 6
+
+
+def test_version_0_is_common_to_all(device: ThinDevice) -> None:
+    other = ThinDevice(device.client, "device2")
+    other.status()
+    answer = other.offer(filled(9.0))
+    assert (answer.status_code, answer.json["taken"]) == (200, False)
+    assert kernel(device.client, 0) == [0, 1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("metadata", "sentence"),
+    [
+        ({"fingerprint": "0" * 64}, "fingerprint"),
+        ({"backbone": ""}, "backbone"),
+        ({"task": "x"}, "task"),
+    ],
+)
+def test_a_wrong_version_0_is_refused(
+    client: FlaskClient, metadata: dict[str, str], sentence: str
+) -> None:
+    device = ThinDevice(client, "device1")
+    device.status()
+    response = device.offer(**metadata)
+    assert response.status_code == 422
+    assert sentence in response.json["detail"]
+    assert client.get("/models").json["versions"] == []
+
+
+def test_a_version_has_an_etag(device: ThinDevice) -> None:
+    first = device.client.get("/models/0", buffered=True)
+    assert first.headers["Fedbell-Version"] == "0"
+    again = device.client.get("/models/0", headers={"If-None-Match": first.headers["ETag"]})
+    assert again.status_code == 304
+    assert not again.data
+
+
+def test_two_processes_answer_alike(make_app: Callable[..., APIFlask], device: ThinDevice) -> None:
+    second = make_app().test_client()
+    other = ThinDevice(second, "device2")
+    other.status()
+    device.send()
+    assert other.send().status_code == 200
+    assert second.post("/aggregate_models").json["updates"] == 2
+    for path in ("/rounds", "/rounds/1", "/models", "/tasks", "/models/latest", "/metrics"):
+        answers = [client.get(path, buffered=True).data for client in (second, device.client)]
+        assert answers[0] == answers[1]
+    job = device.client.get("/jobs").json["jobs"][0]["id"]
+    assert second.get(f"/jobs/{job}").json == device.client.get(f"/jobs/{job}").json
+
+
+def test_tasks_stand_side_by_side(device: ThinDevice) -> None:
+    other = ThinDevice(device.client, "device1", "parcels")
+    assert device.client.get("/models/latest?task=parcels").status_code == 404
+    other.status()
+    assert other.offer().status_code == 201
+    assert other.send().status_code == 200
+    device.send()
+    assert device.client.post("/aggregate_models").json["version"] == 1
+    assert [
+        row["version"] for row in device.client.get("/models?task=parcels").json["versions"]
+    ] == [0]
+
+
+def test_a_client_list_does_not_grow(device: ThinDevice) -> None:
+    for _ in range(3):
+        device.status()
+    assert len(device.client.get("/devices").json["devices"]) == 1
+
+
+def test_evaluations_are_weighted_by_test_samples(device: ThinDevice) -> None:
+    other = ThinDevice(device.client, "device2")
+    device.send()
+    device.client.post("/aggregate_models")
+    for each, accuracy, count in ((device, 0.5, 30), (other, 0.9, 10)):
+        evaluation = {"version": 1, "accuracy": accuracy, "loss": 1.0, "num_samples": count}
+        told = {"digits": {"num_samples": 10, "version": 1, "evaluation": evaluation}}
+        assert each.status(tasks=told).status_code == 200
+        assert each.status(tasks=told).status_code == 200
+    told = device.client.get("/rounds/1").json["evaluation"]
+    assert told["num_samples"] == 40
+    assert told["accuracy"] == pytest.approx((0.5 * 30 + 0.9 * 10) / 40)
+
+
+def test_a_forgotten_device_may_enrol_anew(device: ThinDevice) -> None:
+    assert device.client.delete("/devices/device1").status_code == 200
+    assert device.client.get("/devices").json["devices"] == []
+    assert device.send().status_code == 401
+    device.token = "a new token, after the state was deleted"
+    assert device.status().status_code == 200
+    assert device.client.delete("/devices/nobody").status_code == 404
+
+
+def test_a_step_that_failed_does_not_stay_busy(device: ThinDevice) -> None:
+    for _ in range(2):
+        response = device.client.post("/aggregate_models")
+        assert response.json["type"] == "urn:fedbell:problem:too-few-updates"
+    device.send()
+    assert device.client.post("/aggregate_models").status_code == 200
+
+
+def test_respond_async(device: ThinDevice) -> None:
+    device.send()
+    response = device.client.post("/aggregate_models", headers={"Prefer": "respond-async"})
+    assert response.status_code == 202
+    job = wait_for_job(device.client, response.headers["Location"])
+    assert job["status"] == "done"
+    assert job["result"]["version"] == 1
+
+
+def test_a_job_of_a_dead_process_is_over(app: APIFlask, make_app: Callable[..., APIFlask]) -> None:
+    jobs = app.extensions["fedbell"].jobs
+    job = jobs._add("modeltrain", "digits")
+    assert make_app().test_client().get(f"/jobs/{job}").json["status"] == "running"
+    jobs._alive.release()  # what the system does when the process ends
+    told = make_app().test_client().get(f"/jobs/{job}").json
+    assert told["status"] == "failed"
+    assert told["problem"]["type"] == "urn:fedbell:problem:job-lost"
+
+
+def test_a_chunked_body_is_counted_while_it_comes(device: ThinDevice) -> None:
+    body = device.update()
+    response = device.client.post(
+        "/cmodel", input_stream=io.BytesIO(body), content_length=len(body), headers=device.headers
+    )
+    assert response.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("status", "sent", "ready", "expected"),
+    [
+        (None, [], [], "modeltrain"),
+        (OPEN, [], ["device1"], "sendmodel"),
+        (OPEN, ["device1"], ["device1", "device2"], "sendmodel"),
+        (OPEN, ["device1"], ["device1"], "aggregate_models"),
+        (AGGREGATED, ["device1"], ["device1"], "send_model_clients"),
+        (DISTRIBUTED, ["device1"], ["device1"], "modeltrain"),
+    ],
+)
+def test_the_next_step(
+    status: str | None, sent: list[str], ready: list[str], expected: str
+) -> None:
+    assert next_step(status, sent, ready) == expected
+
+
+def wait_for_job(client: FlaskClient, address: str) -> dict:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        job = client.get(address).json
+        if job["status"] != "running":
+            return job
+        time.sleep(0.02)
+    pytest.fail(f"the job at {address} did not end in time")
