@@ -48,6 +48,7 @@ class Heartbeat:
         self._beat_now = threading.Event()
         self._look_now = threading.Event()
         self._stopping = False
+        self._refusal: str | None = None
         self._not_before: dict[str, float] = {}
 
     def start(self) -> None:
@@ -84,7 +85,7 @@ class Heartbeat:
     def _tell(self) -> float:
         """One heartbeat; seconds until the next."""
         greeting = self._main_server.tell(self._overview.heartbeat())
-        self._overview.refusal = None
+        self._refusal = self._overview.refusal = None
         first = not self._store.tasks()
         self._store.adopt(
             greeting.federation,
@@ -99,9 +100,9 @@ class Heartbeat:
     def _refused(self, error: FedbellError) -> None:
         if isinstance(error, MainServerAway):
             return  # the client has said so
-        if self._overview.refusal != error.detail:
-            _log.warning("The main server refuses this device: %s", error.detail)
-        self._overview.refusal = error.detail
+        if self._refusal != error.kind:
+            _log.warning("The main server does not take the heartbeat: %s", error.detail)
+        self._refusal, self._overview.refusal = error.kind, error.detail
 
     def _look_after_tasks(self) -> None:
         while True:

@@ -35,7 +35,7 @@ class Overview:
         self._trainer = trainer
         self._models = models
         self._jobs = jobs
-        #: Why the main server refuses this device, if it does.
+        #: Why the main server does not take the heartbeat, if it answers and does not.
         self.refusal: str | None = None
 
     def status(self) -> dict[str, Any]:
