@@ -2,6 +2,7 @@
 
 import http.client
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -38,5 +39,8 @@ def download(url: str, target: Path) -> None:
         if length is not None and len(content) != int(length):
             raise DownloadFailed(f"it broke off after {len(content)} of {length} bytes")
         write_durably(target, content)
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise DownloadFailed(str(error)) from error
     except (OSError, http.client.HTTPException) as error:
         raise DownloadFailed(str(getattr(error, "reason", error))) from error

@@ -157,7 +157,7 @@ def _compile_tail(tail: keras.Model) -> Any:
 
 
 def _values(model: keras.Model) -> dict[str, Array]:
-    return {variable.path: np.array(variable, np.float32) for variable in model.weights}
+    return {variable.path: np.array(variable.numpy(), np.float32) for variable in model.weights}
 
 
 def _sha256(weights: Mapping[str, Array]) -> str:

@@ -1,13 +1,17 @@
 """Trains the built-in backbone: ``python -m shared.learning.pretraining --data DIRECTORY``.
 
 A MobileNet learns to tell CIFAR-10 photos and handwritten symbols apart, first on small
-pictures (fast), then on larger ones. Its classifier is thrown away; the rest is the backbone.
+pictures (fast), then on larger ones. The photos have 32 pixels: scaled up to 96 they are
+all blur, and a network that has seen nothing else makes little of a sharp photo. So in a
+second stage half of what it sees are mosaics of four pictures, each scaled up half as far.
+The classifier is thrown away after each stage; the rest is the backbone.
 """
 
 import argparse
 import logging
 import math
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,66 +19,59 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from shared.federated.weights import write_weights
+from shared.federated.weights import read_weights, write_weights
 from shared.learning.architectures.mobilenet import mobilenet
-from shared.learning.pretraining_pictures import Collection, Pictures, read_collection, vary
+from shared.learning.backbone import BUILTIN, assign
+from shared.learning.pretraining_pictures import Collection, mosaic, read_collection, vary
 
 _log = logging.getLogger(__name__)
 
 ALPHA = 0.25
-#: Side of the pictures in pixels, epoch by epoch: speed first, then the size it is used at.
-SIZES = (48,) * 8 + (64,) * 8 + (96,) * 9
 BATCH_SIZE = 128
-LEARNING_RATE = 0.004
 #: Symbols are easy: this many in an epoch, others in the next, are enough.
 SYMBOLS_PER_EPOCH = 9_000
-OUTPUT = Path(__file__).parent / "backbones" / "mobilenet_0.25_96.safetensors"
 
 
-def learning_rate(progress: float) -> float:
-    """Rise over the first tenth, then fall along a cosine; ``progress`` runs from 0 to 1."""
-    if progress < 0.1:
-        return LEARNING_RATE * (0.05 + 9.5 * progress)
-    return LEARNING_RATE * 0.5 * (1 + math.cos(math.pi * (progress - 0.1) / 0.9))
+@dataclass(frozen=True)
+class Stage:
+    """One run over a learning rate that rises and falls, with a classifier of its own."""
+
+    #: Side of the pictures in pixels, epoch by epoch: speed first, then the size of use.
+    sizes: tuple[int, ...]
+    peak_learning_rate: float
+    mosaics: bool
+
+    def learning_rate(self, progress: float) -> float:
+        """Up over the first tenth, then down along a cosine; ``progress`` is 0 to 1."""
+        if progress < 0.1:
+            return self.peak_learning_rate * (0.05 + 9.5 * progress)
+        return self.peak_learning_rate * 0.5 * (1 + math.cos(math.pi * (progress - 0.1) / 0.9))
 
 
-def pretrain(collection: Collection, seed: int, output: Path) -> None:
-    """Train for all of SIZES; after every epoch write the backbone to ``output``, and log."""
+STAGES = (
+    Stage((48,) * 8 + (64,) * 8 + (96,) * 9, peak_learning_rate=0.004, mosaics=False),
+    Stage((96,) * 10, peak_learning_rate=0.003, mosaics=True),
+)
+
+
+def pretrain(
+    backbone: keras.Model, stage: Stage, collection: Collection, seed: int, output: Path
+) -> None:
+    """Train ``backbone`` for one stage; after every epoch write it to ``output``, and log."""
     keras.utils.set_random_seed(seed)
-    backbone = mobilenet(ALPHA, None)
     logits = keras.layers.Dense(collection.num_classes, name="classes")(backbone.output)
     network = keras.Model(backbone.input, logits)
-    optimizer = keras.optimizers.AdamW(LEARNING_RATE, weight_decay=0.02)
-    optimizer.build(network.trainable_variables)
-
-    def step(pictures: Any, labels: Any, number: Any, size: int) -> Any:
-        shown = vary(pictures, labels >= collection.first_symbol, size, [seed, number])
-        with tf.GradientTape() as tape:
-            answer = network(shown / 127.5 - 1, training=True)
-            loss = tf.reduce_mean(
-                tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=answer)
-            )
-        gradients = tape.gradient(loss, network.trainable_variables)
-        optimizer.apply(gradients, network.trainable_variables)
-        return loss
-
-    compiled_step = tf.function(step)
+    step = _compile(network, stage, collection, seed)
     generator = np.random.default_rng(seed)
     start, number = time.monotonic(), 0
-    for epoch, size in enumerate(SIZES):
+    for epoch, size in enumerate(stage.sizes):
         batches = _batches(collection, generator)
         losses = []
         for index, batch in enumerate(batches):
-            progress = (epoch + index / len(batches)) / len(SIZES)
-            optimizer.learning_rate.assign(learning_rate(progress))
-            losses.append(
-                compiled_step(
-                    tf.constant(collection.train.pictures[batch]),
-                    tf.constant(collection.train.labels[batch]),
-                    tf.constant(number),
-                    size,
-                )
-            )
+            rate = stage.learning_rate((epoch + index / len(batches)) / len(stage.sizes))
+            pictures = tf.constant(collection.train.pictures[batch])
+            labels = tf.constant(collection.train.labels[batch])
+            losses.append(step(pictures, labels, tf.constant(number), tf.constant(rate), size))
             number += 1
         write_weights(output, {v.path: v.numpy() for v in backbone.variables})
         # Unlike other weights, these are for everybody: an image copies them for another user.
@@ -82,9 +79,37 @@ def pretrain(collection: Collection, seed: int, output: Path) -> None:
         photos, symbols = _accuracies(network, collection, size)
         _log.info(
             "epoch %d/%d  %d px  loss %.3f  test accuracy: photos %.3f  symbols %.3f  %.0f s",
-            *(epoch + 1, len(SIZES), size, np.mean(losses), photos, symbols),
+            *(epoch + 1, len(stage.sizes), size, np.mean(losses), photos, symbols),
             time.monotonic() - start,
         )
+
+
+def _compile(network: keras.Model, stage: Stage, collection: Collection, seed: int) -> Any:
+    """One training step, traced once for each size of picture."""
+    optimizer = keras.optimizers.AdamW(weight_decay=0.02)
+    optimizer.build(network.trainable_variables)
+
+    def step(pictures: Any, labels: Any, number: Any, rate: Any, size: int) -> Any:
+        is_symbol, noise = labels >= collection.first_symbol, [seed, number]
+        targets = tf.one_hot(labels, collection.num_classes)
+        if stage.mosaics:
+            half = BATCH_SIZE // 2
+            whole = vary(pictures[:half], is_symbol[:half], size, noise)
+            tiles = vary(pictures[half:], is_symbol[half:], size // 2, noise)
+            composed, shares = mosaic(tiles, targets[half:])
+            shown = tf.concat([whole, composed], axis=0)
+            targets = tf.concat([targets[:half], shares], axis=0)
+        else:
+            shown = vary(pictures, is_symbol, size, noise)
+        with tf.GradientTape() as tape:
+            answer = network(shown / 127.5 - 1, training=True)
+            loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(targets, answer))
+        gradients = tape.gradient(loss, network.trainable_variables)
+        optimizer.learning_rate.assign(rate)
+        optimizer.apply(gradients, network.trainable_variables)
+        return loss
+
+    return tf.function(step)
 
 
 def _batches(collection: Collection, generator: np.random.Generator) -> list[Any]:
@@ -97,24 +122,33 @@ def _batches(collection: Collection, generator: np.random.Generator) -> list[Any
 
 def _accuracies(network: Any, collection: Collection, size: int) -> tuple[float, float]:
     """Accuracy on every fifth test picture: of the photos, and of the symbols."""
-    test = Pictures(collection.test.pictures[::5], collection.test.labels[::5])
+    pictures, labels = collection.test.pictures[::5], collection.test.labels[::5]
     answers = []
-    for begin in range(0, len(test.labels), 256):
-        pixels = tf.image.resize(test.pictures[begin : begin + 256], [size, size])
+    for begin in range(0, len(labels), 256):
+        pixels = tf.image.resize(pictures[begin : begin + 256], [size, size])
         answers.append(np.argmax(network(pixels / 127.5 - 1, training=False), axis=1))
-    right = np.concatenate(answers) == test.labels
-    symbol = test.labels >= collection.first_symbol
+    right = np.concatenate(answers) == labels
+    symbol = labels >= collection.first_symbol
     return float(right[~symbol].mean()), float(right[symbol].mean())
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="holds cifar10/, math_symbols/")
-    parser.add_argument("--output", type=Path, default=OUTPUT)
+    parser.add_argument("--output", type=Path, default=BUILTIN)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--after-first-stage", type=Path, help="go on from this backbone")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    pretrain(read_collection(arguments.data), arguments.seed, arguments.output)
+    collection = read_collection(arguments.data)
+    keras.utils.set_random_seed(arguments.seed)
+    backbone = mobilenet(ALPHA, None)
+    stages: tuple[Stage, ...] = STAGES
+    if arguments.after_first_stage:
+        assign(backbone, read_weights(arguments.after_first_stage))
+        stages = STAGES[1:]
+    for stage in stages:
+        pretrain(backbone, stage, collection, arguments.seed, arguments.output)
 
 
 if __name__ == "__main__":
