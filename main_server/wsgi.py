@@ -1,5 +1,7 @@
 """What Gunicorn serves: ``gunicorn main_server.wsgi:app``."""
 
 from main_server import create_app
+from shared.errors import configuration_error_ends_the_server
 
-app = create_app()
+with configuration_error_ends_the_server():
+    app = create_app()

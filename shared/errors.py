@@ -5,7 +5,14 @@ command line, one line on standard error.
 """
 
 import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar
+
+#: Gunicorn takes this exit code as "the application cannot be loaded": it stops, and does
+#: not try again.
+_CANNOT_LOAD = 4
 
 
 class FedbellError(Exception):
@@ -52,3 +59,13 @@ class UnreadablePicture(FedbellError):
 
     status = 422
     title = "A picture cannot be read"
+
+
+@contextmanager
+def configuration_error_ends_the_server() -> Iterator[None]:
+    """Tell of a ConfigurationError in one line on standard error, and end the process."""
+    try:
+        yield
+    except ConfigurationError as error:
+        sys.stderr.write(f"{error.title}: {error.detail}\n")
+        sys.exit(_CANNOT_LOAD)

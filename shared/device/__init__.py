@@ -1,16 +1,12 @@
 """The device server: its calls, its page, its trainer, and what it keeps."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shared.errors import ConfigurationError
+from shared.errors import configuration_error_ends_the_server
 
 if TYPE_CHECKING:
     from apiflask import APIFlask
-
-#: Gunicorn takes it as "the application cannot be loaded" and stops, instead of trying again.
-_CANNOT_LOAD = 4
 
 
 def create_app(device_toml: Path) -> "APIFlask":
@@ -25,8 +21,5 @@ def create_app(device_toml: Path) -> "APIFlask":
     # Imported here: the trainer is a module of this package too, and needs no Flask.
     from shared.device.app import build
 
-    try:
+    with configuration_error_ends_the_server():
         return build(device_toml)
-    except ConfigurationError as error:
-        sys.stderr.write(f"{error.title}: {error.detail}\n")
-        sys.exit(_CANNOT_LOAD)

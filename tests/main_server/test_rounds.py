@@ -4,6 +4,7 @@ import io
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ def test_a_round(device: ThinDevice) -> None:
         "bytes": len(device.update(filled(10.0), num_samples=10)),
     }
     other.send(other.update(filled(20.0), num_samples=20))
-    told = client.post("/aggregate_models").json
+    told = client.post("/aggregate_models").get_json()
     assert told.pop("seconds") >= 0
     assert told == {
         "round": 1,
@@ -100,7 +101,7 @@ def test_version_0_is_common_to_all(device: ThinDevice) -> None:
     ],
 )
 def test_a_wrong_version_0_is_refused(
-    client: FlaskClient, metadata: dict[str, str], sentence: str
+    client: FlaskClient, metadata: dict[str, Any], sentence: str
 ) -> None:
     device = ThinDevice(client, "device1")
     device.status()
@@ -226,10 +227,10 @@ def test_the_next_step(
     assert next_step(status, sent, ready) == expected
 
 
-def wait_for_job(client: FlaskClient, address: str) -> dict:
+def wait_for_job(client: FlaskClient, address: str) -> dict[str, Any]:
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
-        job = client.get(address).json
+        job: dict[str, Any] = client.get(address).get_json()
         if job["status"] != "running":
             return job
         time.sleep(0.02)
