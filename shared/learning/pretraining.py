@@ -50,7 +50,7 @@ class Stage:
 
 STAGES = (
     Stage((48,) * 8 + (64,) * 8 + (96,) * 9, peak_learning_rate=0.004, mosaics=False),
-    Stage((96,) * 10, peak_learning_rate=0.003, mosaics=True),
+    Stage((96,) * 6, peak_learning_rate=0.003, mosaics=True),
 )
 
 
