@@ -101,7 +101,10 @@ def test_schema_names_the_first_difference() -> None:
         ours.check(Schema.of({"a": np.zeros((3, 2), np.float32), "b": np.zeros(1, np.float32)}))
     with pytest.raises(SchemaMismatch, match="c is not part"):
         ours.check(
-            Schema.of({name: np.zeros((2, 3), np.float32) for name in "ac"} | {"b": np.zeros(1, np.float32)})
+            Schema.of(
+                {name: np.zeros((2, 3), np.float32) for name in "ac"}
+                | {"b": np.zeros(1, np.float32)}
+            )
         )
 
 
