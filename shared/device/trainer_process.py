@@ -1,5 +1,6 @@
 """The web side of the trainer: starts it, asks it, notices its death, starts another one."""
 
+import contextlib
 import json
 import logging
 import os
@@ -73,6 +74,12 @@ class Trainer:
         """The process's id, while it lives."""
         process = self._process
         return process.pid if process and process.how_ended is None else None
+
+    @property
+    def queued(self) -> int:
+        """Calls that are at work or wait."""
+        process = self._process
+        return len(process.waiting) if process else 0
 
     @property
     def state(self) -> State:
@@ -209,12 +216,9 @@ class _Process:
     def send(self, message: dict[str, Any]) -> None:
         """Send one line; if nobody reads it any more, the reading thread tells so."""
         pipe = cast("IO[str]", self._popen.stdin)
-        with self._lock:
-            try:
-                pipe.write(json.dumps(message) + "\n")
-                pipe.flush()
-            except (OSError, ValueError):
-                pass
+        with self._lock, contextlib.suppress(OSError, ValueError):
+            pipe.write(json.dumps(message) + "\n")
+            pipe.flush()
 
     def kill(self) -> None:
         """End the process, and wait until it has."""
@@ -224,15 +228,19 @@ class _Process:
     def _read(self) -> None:
         with cast("IO[str]", self._popen.stdout) as replies:
             for line in replies:
-                if not line.endswith("\n"):
-                    break  # its last word was cut off
-                reply = json.loads(line)
+                try:
+                    reply = json.loads(line)
+                except ValueError:  # printed before our code ran, or cut off by its death
+                    _log.warning("the trainer said: %s", line.strip()[:500])
+                    continue
                 if "ready" in reply:
                     self.ready.set()
                 elif waiting := self.waiting.get(reply["id"]):
                     waiting.put(reply)
         how = _how_it_ended(self._popen.wait(), self.ready.is_set())
         with self._lock:
+            with contextlib.suppress(OSError):  # what it no longer read
+                cast("IO[str]", self._popen.stdin).close()
             self.how_ended = how
             for waiting in list(self.waiting.values()):
                 waiting.put({"died": how})

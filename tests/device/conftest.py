@@ -3,6 +3,7 @@
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -53,19 +54,17 @@ def write_dataset(directory: Path) -> Path:
 def make_settings(tmp_path: Path) -> Callable[..., DeviceSettings]:
     """Settings of a device whose state and data set lie in the test's folder."""
 
-    def make(**values: object) -> DeviceSettings:
-        return DeviceSettings.load(
-            **{
-                "device_name": "door",
-                "device_url": "http://127.0.0.1:1",
-                "main_server_url": "http://127.0.0.1:1",
-                "dataset_directory": tmp_path / "dataset",
-                "state_directory": tmp_path / "state",
-                "backbone_directory": tmp_path / "backbones",
-                "retry_seconds": 0.01,
-            }
-            | values
-        )
+    def make(**values: Any) -> DeviceSettings:
+        defaults: dict[str, Any] = {
+            "device_name": "door",
+            "device_url": "http://127.0.0.1:1",
+            "main_server_url": "http://127.0.0.1:1",
+            "dataset_directory": tmp_path / "dataset",
+            "state_directory": tmp_path / "state",
+            "backbone_directory": tmp_path / "backbones",
+            "retry_seconds": 0.01,
+        }
+        return DeviceSettings.load(**defaults | values)
 
     return make
 

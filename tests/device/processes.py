@@ -116,6 +116,8 @@ class Connection:
 
     def __init__(self) -> None:
         self.target = ""
+        #: Changes models on their way to the device.
+        self.tamper: Callable[[bytes], bytes] | None = None
         self.sent: list[tuple[str, bytes]] = []
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -138,6 +140,8 @@ class Connection:
                 answer = onward.getresponse()
                 content = answer.read()
                 onward.close()
+                if connection.tamper and self.path.startswith("/models/"):
+                    content = connection.tamper(content)
                 self.send_response(answer.status)
                 for name in ("Content-Type", "ETag"):
                     if value := answer.getheader(name):
@@ -153,7 +157,7 @@ class Connection:
                 """Say nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=[0.02], daemon=True).start()
 
     def cut(self) -> None:
         """Refuse every connection from now on."""

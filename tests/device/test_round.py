@@ -98,7 +98,7 @@ def test_the_same_training_again_gives_the_same_bits(device: Server) -> None:
 
 
 def test_settings_of_one_call(device: Server) -> None:
-    choice = {"epochs": 1, "batch_size": 4, "learning_rate": 0.02}
+    choice = {"epochs": 20, "batch_size": 4, "learning_rate": 0.02}
     trained = device.post(TRAIN, choice).json()
     assert {name: trained[name] for name in choice} == choice
 
@@ -135,7 +135,7 @@ def test_a_whole_round(device: Server, main_server: Server) -> None:
     answer = main_server.post("/send_model_clients?task=shades").json()
     told = answer["devices"]["device1"]
     assert (told["version"], told["installed"]) == (1, True)
-    assert told["evaluation"]["accuracy"] > 0.9
+    assert told["evaluation"]["accuracy"] > 0.8
     assert version(device, 1)["evaluation"]["accuracy"] == told["evaluation"]["accuracy"]
     assert device.post(INSTALL, {"version": 1}).json()["evaluation"] == told["evaluation"]
     assert len(list((device.state / "models").iterdir())) == 1
@@ -146,6 +146,48 @@ def test_a_version_that_is_not_there(device: Server) -> None:
     refused = device.post(INSTALL, {"version": 77})
     assert refused.status_code == 404
     assert device.task("shades")["version"] == 1
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        ({"metadata": {"fingerprint": "0" * 64}}, "another network or backbone"),
+        ({"metadata": {"task": "digits"}}, "something else than a model"),
+        ({"metadata": {"version": "5"}}, "version 5 instead of 0"),
+        ({"metadata": {"federation": "other"}}, "another federation"),
+        ({"number": np.nan}, "NaN or infinity"),
+        ({"length": 300}, "not a whole safetensors file"),
+        ({"shape": (2, 2)}, "another network or backbone"),
+    ],
+)
+def test_a_model_that_is_not_what_it_should_be_is_not_installed(
+    device: Server,
+    connection: Connection,
+    tmp_path: Path,
+    damage: dict[str, Any],
+    told: str,
+) -> None:
+    def tamper(content: bytes) -> bytes:
+        file = tmp_path / "model"
+        file.write_bytes(content)
+        weights = read_weights(file)
+        with open_weights(file) as opened:
+            metadata = opened.metadata | damage.get("metadata", {})
+        first = min(weights)
+        if "number" in damage:
+            weights[first].flat[0] = damage["number"]
+        if "shape" in damage:
+            weights[first] = np.zeros(damage["shape"], np.float32)
+        write_weights(file, weights, metadata)
+        return file.read_bytes()[: damage.get("length")]
+
+    connection.tamper = tamper
+    refused = device.post(INSTALL, {"version": 0})
+    connection.tamper = None
+    assert refused.status_code == 502, refused.text
+    assert told in refused.json()["detail"]
+    assert device.task("shades")["version"] == 1
+    assert not list((device.state / "incoming").iterdir())
 
 
 def test_a_job_is_followed_and_cancelled(device: Server) -> None:
@@ -299,8 +341,7 @@ def test_the_main_server_goes_away_and_comes_back(
     assert connection.url in away.json()["detail"]
     assert device.task("shades")["pending"]["sent"] is False
     assert connection.url in device.http.get("/").text
-    log = device.log.read_text()
-    assert log.count("cannot be reached") - log.count("sendmodel failed") < 4
+    assert device.log.read_text().count("This device keeps trying") == 1
 
     connection.connect(main_server.url)
     assert device.post(SEND).json()["round"] == 3
@@ -344,6 +385,23 @@ def test_another_federation(
     assert version(device, 0)["pending"] is None
     refused = device.post(SEND)
     assert refused.json()["type"] == "urn:fedbell:problem:nothing-to-send"
+
+
+def test_no_test_pictures(device: Server, connection: Connection, main_server: Server) -> None:
+    test = dataset(device) / "shades" / "test"
+    test.rename(test.with_name("elsewhere"))
+    connection.connect(main_server.url)
+    problem = wait_until(lambda: device.task("shades")["problem"])
+    assert "Version 3 is installed" not in problem
+    assert str(test) in problem
+    assert device.task("shades")["version"] == 3
+    refused = device.post(INSTALL, {"version": 3})
+    assert refused.status_code == 409
+    assert refused.json()["type"] == "urn:fedbell:problem:not-evaluated"
+    assert refused.json()["detail"].startswith("Version 3 is installed")
+    test.with_name("elsewhere").rename(test)
+    assert device.post(INSTALL, {"version": 3}).json()["evaluation"]["num_samples"] == 12
+    assert device.task("shades")["problem"] is None
 
 
 @pytest.mark.parametrize("call", ["/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"])
