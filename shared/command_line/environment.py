@@ -34,11 +34,11 @@ def main(lock_name: str) -> None:
     stamp = ENVIRONMENT / f".{lock_name}.installed"
     if stamp.exists() and stamp.read_text() == mark and works(PYTHON):
         return
-    print(f"Installing {lock.relative_to(ROOT)} into .venv; this happens once.", flush=True)  # noqa: T201
+    print(f"Installing {lock.relative_to(ROOT)} into .venv; this happens once and takes a minute or two.", flush=True)  # noqa: T201
     make_environment()
     pip = [PYTHON, "-m", "pip", "--disable-pip-version-check", "--no-input"]
     if subprocess.run(
-        [*pip, "install", "--require-hashes", "-r", str(lock)], check=False
+        [*pip, "install", "--quiet", "--require-hashes", "-r", str(lock)], check=False
     ).returncode:
         sys.exit("The packages could not be installed (see above). Run the same command again.")
     script = "import sysconfig; print(sysconfig.get_path('purelib'))"
