@@ -141,6 +141,8 @@ def test_a_killed_server_forgets_nothing(federation: Federation, killed: str) ->
 def test_a_device_without_network_catches_up(federation: Federation) -> None:
     before = federation.newest_version()
     network, container = f"{federation.project}_default", federation.container("device2")
+    # So the main server holds an open connection to device2, which nobody closes.
+    federation.post("/modeltrain")
     federation.docker("network", "disconnect", network, container)
     answers = steps(federation)
     devices = answers["modeltrain"]["devices"]
