@@ -26,7 +26,7 @@ _EXTRACT_BATCH = 32
 #: Pictures the tail sees at once when nothing is trained.
 _ANSWER_BATCH = 256
 #: A device takes few steps in a round. With Keras's 0.99 the statistics of a trained batch
-#: norm would stay those of the pretraining, while its weights move.
+#: norm lag behind its weights: on the digits, depth `all`, two epochs gave 0.71 instead of 0.99.
 _TRAINED_BATCH_NORM_MOMENTUM = 0.9
 
 

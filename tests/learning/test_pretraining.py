@@ -18,7 +18,7 @@ from shared.learning.pretraining_pictures import CIFAR, SYMBOLS, mosaic, read_co
 
 @pytest.fixture
 def assets(tmp_path: Path) -> Path:
-    """Two archives as the real ones, with 12 photos of two classes and 20 symbols of two."""
+    """Two archives as the real ones, with 8 photos of two classes and 40 symbols of two."""
     photo = np.full((32, 32, 3), (0, 0, 200), np.uint8)
     symbol = np.full((28, 28), 255, np.uint8)
     symbol[10:20, 12:14] = 0
@@ -26,9 +26,9 @@ def assets(tmp_path: Path) -> Path:
         (
             CIFAR,
             photo,
-            [f"{s}/{c}/{i}.jpg" for s in ("train", "test") for c in "ab" for i in "012"],
+            [f"{s}/{c}/{i}.jpg" for s in ("train", "test") for c in "ab" for i in "01"],
         ),
-        (SYMBOLS, symbol, [f"{c}/{c}-{i}.png" for c in "01" for i in range(10)]),
+        (SYMBOLS, symbol, [f"{c}/{c}-{i}.png" for c in "01" for i in range(20)]),
     ):
         (tmp_path / archive).parent.mkdir()
         with zipfile.ZipFile(tmp_path / archive, "w") as opened:
@@ -40,9 +40,9 @@ def assets(tmp_path: Path) -> Path:
 def test_photos_and_symbols_become_one_collection(assets: Path) -> None:
     collection = read_collection(assets)
     assert (collection.num_classes, collection.first_symbol) == (4, 2)
-    assert collection.train.pictures.shape == (6 + 18, 32, 32, 3)
-    assert np.bincount(collection.train.labels).tolist() == [3, 3, 9, 9]
-    assert np.bincount(collection.test.labels).tolist() == [3, 3, 1, 1]
+    assert collection.train.pictures.shape == (4 + 36, 32, 32, 3)
+    assert np.bincount(collection.train.labels).tolist() == [2, 2, 18, 18]
+    assert np.bincount(collection.test.labels).tolist() == [2, 2, 2, 2]
     # Red stays red; black on white becomes white on black.
     red, symbol = collection.test.pictures[0], collection.test.pictures[-1]
     np.testing.assert_allclose(red[16, 16], (200, 0, 0), atol=4)
