@@ -1,20 +1,22 @@
 """The control page. Plain forms and server-rendered state: it works without JavaScript."""
 
 import time
-from typing import Any
+from collections.abc import Sequence
 
 from apiflask import APIBlueprint
-from flask import redirect, render_template
+from flask import redirect, render_template, url_for
 from werkzeug.wrappers import Response
 
 from main_server.list_calls import devices_as_json, rounds_as_json
-from main_server.rounds import next_step
-from main_server.schemas import PageQuery
+from main_server.rounds import OPEN, next_step
+from main_server.schemas import PageQuery, TaskQuery
 from main_server.server import MainServer
 from shared.web.events import newest_events
+from shared.web.jobs import Job
 
 _ROUNDS_SHOWN = 20
 _EVENTS_SHOWN = 15
+_JOBS_LOOKED_AT = 20
 
 #: The steps under the names that people know them by, in order.
 STEPS = {
@@ -34,38 +36,40 @@ def blueprint(server: MainServer) -> APIBlueprint:
     def control_page(query_data: PageQuery) -> str:
         task = server.task(query_data.task)
         devices = devices_as_json(server, task.name)
+        ready = [
+            device["name"]
+            for device in devices
+            if device["online"] and not device["tasks"][task.name]["problem"]
+        ]
         rows = server.rounds.page(task.name, _ROUNDS_SHOWN, query_data.before)
         newest = server.rounds.newest(task.name)
-        jobs = server.jobs.recent(task.name, limit=1)
-        job = jobs[0] if jobs else None
-        model = server.versions.newest_numbers().get(task.name)
+        status = newest.status if newest else None
+        sent = [update.device for update in newest.updates] if newest else []
+        version = server.versions.newest_numbers().get(task.name, (None,))[0]
+        job = _job_to_show(server.jobs.recent(task.name, _JOBS_LOOKED_AT))
         return render_template(
             "control.html",
             tasks=list(server.tasks),
             task=task,
             devices=devices,
+            ready=ready,
             rounds=rounds_as_json(server, rows),
+            round_is_open=status == OPEN,
             older=rows[-1].number if len(rows) == _ROUNDS_SHOWN else None,
             steps=STEPS,
-            next_step=next_step(
-                newest.status if newest else None,
-                [update.device for update in newest.updates] if newest else [],
-                [
-                    device["name"]
-                    for device in devices
-                    if device["online"] and not device["tasks"][task.name]["problem"]
-                ],
-            ),
-            version=model[0] if model else None,
+            next_step=next_step(status, sent, ready) if ready and version is not None else None,
+            version=version,
+            evaluations=server.rounds.evaluations(task.name, [0, version]),
             job=job,
             running=job is not None and job.status == "running",
             events=newest_events(server.database, _EVENTS_SHOWN, task.name),
         )
 
     @pages.post("/devices/<device>/forget")
-    def forget_device(device: str) -> Response:
+    @pages.input(TaskQuery, location="query")
+    def forget_device(device: str, query_data: TaskQuery) -> Response:
         server.devices.forget(device)
-        return redirect("/", code=303)
+        return redirect(url_for("pages.control_page", task=query_data.task), code=303)
 
     @pages.app_template_filter("ago")
     def ago(moment: float) -> str:
@@ -82,15 +86,28 @@ def blueprint(server: MainServer) -> APIBlueprint:
 
     @pages.app_template_filter("percent")
     def percent(fraction: float) -> str:
-        return f"{fraction * 100:.1f} %"
+        return f"{fraction * 100:.1f}\N{NO-BREAK SPACE}%"
 
     @pages.app_template_filter("kilobytes")
     def kilobytes(number: int) -> str:
-        return f"{number / 1000:,.1f} kB"
+        return f"{number / 1000:,.1f}\N{NO-BREAK SPACE}kB"
 
     @pages.app_template_filter("failures")
-    def failures(result: dict[str, Any] | None) -> dict[str, str]:
-        devices = (result or {}).get("devices", {})
+    def failures(job: Job) -> dict[str, str]:
+        """By device, what went wrong on it in a step."""
+        devices = (job.result or job.problem or {}).get("devices", {})
         return {name: told["error"]["detail"] for name, told in devices.items() if "error" in told}
 
     return pages
+
+
+def _job_to_show(jobs: Sequence[Job]) -> Job | None:
+    """The job that runs, or else the one that ended last.
+
+    A second click while a job runs is refused, and that refusal is a newer job: it is not
+    what people want to see.
+    """
+    running = [job for job in jobs if job.status == "running"]
+    if running:
+        return min(running, key=lambda job: job.started)
+    return max(jobs, key=lambda job: job.finished or 0, default=None)

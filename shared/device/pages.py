@@ -1,6 +1,7 @@
 """The device's page. Plain forms and server-rendered state: it works without JavaScript."""
 
 import time
+from typing import Any
 
 from apiflask import APIBlueprint
 from flask import render_template
@@ -46,6 +47,15 @@ def blueprint(device: Device) -> APIBlueprint:
 
     @pages.app_template_filter("percent")
     def percent(fraction: float) -> str:
-        return f"{fraction * 100:.1f} %"
+        return f"{fraction * 100:.1f}\N{NO-BREAK SPACE}%"
+
+    @pages.app_template_filter("next_step")
+    def next_step(task: dict[str, Any]) -> str | None:
+        """The step of a task that sensibly comes next here; None while something hinders it."""
+        if task["problem"]:
+            return None
+        pending = task["pending"]
+        waits = pending and not pending["sent"] and pending["base_version"] == task["version"]
+        return "sendmodel" if waits else "modeltrain"
 
     return pages
