@@ -1,4 +1,4 @@
-"""Trains the built-in backbone: ``python -m shared.learning.pretraining --data DIRECTORY``.
+"""Trains the built-in backbone: ``make pretrain``.
 
 A MobileNet learns to tell CIFAR-10 photos and handwritten symbols apart, first on small
 pictures (fast), then on larger ones. The photos have 32 pixels: scaled up to 96 they are
@@ -10,6 +10,7 @@ The classifier is thrown away after each stage; the rest is the backbone.
 import argparse
 import logging
 import math
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,7 +135,12 @@ def _accuracies(network: Any, collection: Collection, size: int) -> tuple[float,
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="holds cifar10/, math_symbols/")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=Path(os.environ.get("FEDBELL_TEST_DATA", "../shared/assets")),
+        help="holds cifar10/ and math_symbols/; $FEDBELL_TEST_DATA",
+    )
     parser.add_argument("--output", type=Path, default=BUILTIN)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--after-first-stage", type=Path, help="go on from this backbone")
