@@ -14,7 +14,7 @@ CONSTRAINED := --constraint requirements/development.lock
 # Python alone, so that no other program is needed.
 REMOVE = "$(PYTHON)" -c "import shutil, sys; [shutil.rmtree(p, True) for p in sys.argv[1:]]"
 
-.PHONY: help run up test lint lock dataset pretrain clean-state environment development
+.PHONY: help run up test lint lock dataset pretrain bench clean-state environment development
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -47,8 +47,12 @@ dataset: environment  ## write the built-in pictures to dataset/
 pretrain: environment  ## train the built-in backbone again
 	$(VENV) -m shared.learning.pretraining
 
+bench: environment  ## measure again what README and docs claim
+	$(VENV) -m benchmarks.backbone_quality
+	$(VENV) -m benchmarks.federation_gain
+
 clean-state:  ## forget all rounds, models and devices
-	$(REMOVE) state
+	@$(REMOVE) state
 
 environment:
 	@command -v "$(PYTHON)" >/dev/null || { \

@@ -34,7 +34,8 @@ def main(lock_name: str) -> None:
     stamp = ENVIRONMENT / f".{lock_name}.installed"
     if stamp.exists() and stamp.read_text() == mark and works(PYTHON):
         return
-    print(f"Installing {lock.relative_to(ROOT)} into .venv; this happens once and takes a minute or two.", flush=True)  # noqa: T201
+    message = "Installing {} into .venv; this happens once and takes a minute or two."
+    print(message.format(lock.relative_to(ROOT)), flush=True)  # noqa: T201
     make_environment()
     pip = [PYTHON, "-m", "pip", "--disable-pip-version-check", "--no-input"]
     if subprocess.run(
