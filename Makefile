@@ -14,7 +14,7 @@ CONSTRAINED := --constraint requirements/development.lock
 # Python alone, so that no other program is needed.
 REMOVE = "$(PYTHON)" -c "import shutil, sys; [shutil.rmtree(p, True) for p in sys.argv[1:]]"
 
-.PHONY: help run up test lint lock dataset pretrain bench clean-state environment development
+.PHONY: help run up test test-faults lint lock dataset pretrain bench clean-state environment development
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -29,6 +29,9 @@ up:  ## start them in containers
 
 test: development  ## run the tests
 	@$(VENV) -m pytest
+
+test-faults: development  ## kill servers at every point there is; takes long
+	@FEDBELL_FAULTS=all $(VENV) -m pytest tests/faults
 
 lint: development  ## style, types and who may import whom
 	@$(VENV) -m ruff check .
