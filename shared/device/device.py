@@ -1,5 +1,7 @@
 """All parts of one device, put together."""
 
+import atexit
+
 from shared.device.heartbeat import Heartbeat
 from shared.device.main_server_client import MainServer
 from shared.device.models import GlobalModels
@@ -38,11 +40,5 @@ class Device:
     def start(self) -> None:
         """Start the trainer, which loads TensorFlow meanwhile, and the heartbeat."""
         self.trainer.start()
+        atexit.register(self.trainer.stop)
         self.heartbeat.start()
-
-    def stop(self) -> None:
-        """End what :meth:`start` started."""
-        self.heartbeat.stop()
-        self.trainer.stop()
-        self.main_server.close()
-        self.store.database.close()

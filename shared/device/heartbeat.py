@@ -47,7 +47,6 @@ class Heartbeat:
         self._overview = overview
         self._beat_now = threading.Event()
         self._look_now = threading.Event()
-        self._stopping = False
         self._refusal: str | None = None
         self._not_before: dict[str, float] = {}
 
@@ -56,19 +55,13 @@ class Heartbeat:
         for work in (self._beat, self._look_after_tasks):
             threading.Thread(target=work, name=work.__name__, daemon=True).start()
 
-    def stop(self) -> None:
-        """Let both threads end at their next turn."""
-        self._stopping = True
-        self._beat_now.set()
-        self._look_now.set()
-
     def wake(self) -> None:
         """Something changed: tell the main server now instead of at the next beat."""
         self._beat_now.set()
 
     def _beat(self) -> None:
         pause = _FIRST_PAUSE
-        while not self._stopping:
+        while True:
             self._beat_now.clear()
             try:
                 seconds = self._tell()
@@ -108,8 +101,6 @@ class Heartbeat:
         while True:
             self._look_now.wait()
             self._look_now.clear()
-            if self._stopping:
-                return
             for row in self._store.tasks():
                 if time.monotonic() < self._not_before.get(row.name, 0):
                     continue

@@ -9,7 +9,7 @@ from shared.device.main_server_client import MainServer, MainServerAway
 from shared.device.remote import RemoteProblem
 from shared.device.store import Store
 from shared.device.tables import InstalledModel
-from shared.device.trainer_process import Trainer
+from shared.device.trainer_process import Trainer, TrainerDied
 from shared.errors import FedbellError
 from shared.federated.task import Task
 from shared.federated.weights import move_durably, open_weights
@@ -68,7 +68,7 @@ class GlobalModels:
             return known[1]
         try:
             answer = self._trainer.call("prepare", control, task=task.model_dump(mode="json"))
-        except RemoteProblem as error:
+        except (RemoteProblem, TrainerDied) as error:
             self.problems[task.name] = error.detail
             raise
         prepared = Prepared(**answer)

@@ -1,6 +1,6 @@
 """The trainer: the one process of a device that loads TensorFlow.
 
-``python -m shared.device.trainer '{…}'`` is started by shared/device/trainer_process.py.
+``python -m shared.device.trainer NAME '{…}'`` is started by shared/device/trainer_process.py.
 Requests come as lines of JSON on standard input, replies go to what was standard output,
 which libraries cannot reach: what they print goes to standard error.
 
@@ -19,6 +19,7 @@ import threading
 from typing import Any
 
 from shared.errors import FedbellError
+from shared.web import logs
 
 #: The web side goes first when both want a processor.
 _NICENESS = 5
@@ -90,6 +91,6 @@ class Trainer:
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO)
     os.nice(_NICENESS)
-    Trainer().run(json.loads(sys.argv[1]))
+    logs.configure(sys.argv[1])
+    Trainer().run(json.loads(sys.argv[2]))

@@ -185,8 +185,9 @@ class _Process:
             "feature_directory": str(settings.state_directory / "features"),
             "feature_store_bytes": settings.feature_store_bytes,
         }
+        name = f"{settings.device_name} trainer"
         self._popen = subprocess.Popen(
-            [sys.executable, "-m", "shared.device.trainer", json.dumps(configuration)],
+            [sys.executable, "-m", "shared.device.trainer", name, json.dumps(configuration)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment | {"PYTHONPATH": os.pathsep.join(search)},

@@ -19,6 +19,9 @@ import httpx
 ROOT = Path(__file__).parents[2]
 _WAIT_SECONDS = 60
 
+#: The steps of the task that most tests are about.
+TRAIN, SEND, INSTALL = "/modeltrain?task=shades", "/sendmodel?task=shades", "/aggmodel?task=shades"
+
 
 def free_port() -> int:
     """A port nobody listens on now."""
@@ -165,3 +168,19 @@ class Connection:
             self._server.shutdown()
             self._server.server_close()
             self._server = None
+
+
+def wait_for_version(device: Server, number: int) -> Any:
+    """The status of task shades once version ``number`` is installed and measured."""
+
+    def installed() -> Any:
+        task = device.task("shades")
+        evaluation = task and task["evaluation"]
+        return task if evaluation and evaluation["version"] == number else None
+
+    return wait_until(installed)
+
+
+def dataset(device: Server) -> Path:
+    """The device's pictures, as conftest.py writes them."""
+    return device.state.parent / "dataset"
