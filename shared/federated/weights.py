@@ -28,6 +28,9 @@ Weights = Mapping[str, Array]
 
 _DTYPE = "F32"
 
+#: A safetensors file starts with the length of its JSON header, a little-endian number.
+_LENGTH_BYTES = 8
+
 
 class UnreadableWeights(FedbellError):
     """Not a safetensors file, or a truncated one."""
@@ -151,14 +154,31 @@ def read_weights(path: Path) -> dict[str, Array]:
 def write_weights(path: Path, weights: Weights, metadata: Mapping[str, str] | None = None) -> str:
     """Write weights as safetensors: durable, and under ``path`` whole or not at all.
 
+    Equal weights with equal metadata give equal bytes, in every process.
+
     Returns:
         SHA-256 of the file's content, in hex.
     """
     Schema.of(weights)
     contiguous = {name: np.asarray(weights[name], order="C") for name in sorted(weights)}
-    content = to_safetensors(contiguous, dict(metadata or {}))
+    content = _with_sorted_metadata(to_safetensors(contiguous, dict(metadata or {})))
     write_durably(path, content)
     return hashlib.sha256(content).hexdigest()
+
+
+def _with_sorted_metadata(content: bytes) -> bytes:
+    """The same safetensors file with its metadata in order of name.
+
+    The library writes them in an order that differs from call to call, so that what
+    is made again after a kill would have another hash than the first time.
+    """
+    start = _LENGTH_BYTES + int.from_bytes(content[:_LENGTH_BYTES], "little")
+    header = json.loads(content[_LENGTH_BYTES:start])
+    if metadata := header.pop("__metadata__", None):
+        header = {"__metadata__": dict(sorted(metadata.items()))} | header
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % _LENGTH_BYTES)  # the arrays stay aligned
+    return len(text).to_bytes(_LENGTH_BYTES, "little") + text + content[start:]
 
 
 def write_durably(path: Path, content: bytes) -> None:

@@ -123,3 +123,16 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
         write_weights(file, {"a": np.ones(2)})  # type: ignore[dict-item]
     assert [path.name for path in tmp_path.iterdir()] == ["weights.safetensors"]
     assert read_weights(file)["a"].tolist() == [1, 1]
+
+
+def test_equal_weights_give_equal_bytes(tmp_path: Path) -> None:
+    metadata = {name: name for name in ("task", "version", "fingerprint", "backbone", "device")}
+    weights = {"é": np.ones((2, 3), np.float32), "a": np.zeros(5, np.float32)}
+    hashes = {
+        write_weights(tmp_path / "file", weights, dict(sorted(metadata.items(), reverse=turned)))
+        for turned in [True, False] * 10
+    }
+    assert len(hashes) == 1
+    with open_weights(tmp_path / "file") as opened:
+        assert opened.metadata == metadata
+        assert opened["é"].tolist() == np.ones((2, 3)).tolist()
