@@ -273,6 +273,9 @@ class Store:
             for path in (self.directory / folder).iterdir():
                 if path.name not in files:
                     path.unlink()
+        # What write_durably had begun.
+        for path in (*self.directory.glob(".token.*"), *(self.directory / "plots").glob(".*")):
+            path.unlink()
 
 
 def _federation(session: Session) -> str | None:
