@@ -192,14 +192,13 @@ class Rounds:
         return self._directory / row.task / str(row.number) / name
 
     def remove_files_of_closed(self) -> None:
-        """Delete the update files of rounds that are over: they have become a version."""
-        with self._database.read() as session:
-            still_open = {
-                (row.task, str(row.number))
-                for row in session.scalars(select(Round).where(Round.status == rules.OPEN))
-            }
+        """Delete the update files of rounds that are over: they have become a version.
+
+        A folder of no round stays: another process may be about to commit its first update.
+        """
         for folder in self._directory.glob("*/*"):
-            if (folder.parent.name, folder.name) not in still_open:
+            row = self.get(folder.parent.name, int(folder.name))
+            if row is not None and row.status != rules.OPEN:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
