@@ -5,7 +5,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,8 +52,9 @@ class Uploads:
         self._most_bytes = most_bytes
         directory.mkdir(parents=True, exist_ok=True)
         for file in directory.iterdir():  # left by a killed process
-            if time.time() - file.stat().st_mtime > _OLD_SECONDS:
-                file.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # another process is done with it, or as quick
+                if time.time() - file.stat().st_mtime > _OLD_SECONDS:
+                    file.unlink()
 
     @contextmanager
     def receive(self, call: Request) -> Iterator[Upload]:

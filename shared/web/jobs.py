@@ -10,6 +10,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -225,9 +226,11 @@ class Jobs:
     def _remove_old_locks(self) -> None:
         self._bury_the_lost()
         for path in self._directory.glob("*.lock"):
-            if time.time() - path.stat().st_mtime > _OLD_LOCK_SECONDS and (lock := try_lock(path)):
-                path.unlink(missing_ok=True)
-                lock.release()
+            with suppress(FileNotFoundError):  # another process that starts was quicker
+                old = time.time() - path.stat().st_mtime > _OLD_LOCK_SECONDS
+                if old and (lock := try_lock(path)):
+                    path.unlink(missing_ok=True)
+                    lock.release()
 
     def _lock_file(self, process: str) -> Path:
         return self._directory / f"{process}.lock"
