@@ -30,6 +30,7 @@ def blueprint(server: MainServer) -> APIBlueprint:
         server.devices.heartbeat(
             device,
             json_data.url,
+            json_data.page_url or json_data.url,
             _token(),
             request.headers.get("Join-Token", ""),
             request.remote_addr or "",

@@ -66,6 +66,7 @@ def devices_as_json(server: MainServer, task: str | None) -> list[dict[str, Any]
                 {
                     "name": device.name,
                     "url": device.url,
+                    "page_url": device.page_url,
                     "online": server.is_online(device.last_seen),
                     "last_seen": device.last_seen,
                     "enrolled": device.enrolled,

@@ -72,14 +72,15 @@ class Devices:
             )
         return found.name
 
-    def heartbeat(self, name: str, url: str, token: str, join_token: str, caller: str) -> bool:
+    def heartbeat(
+        self, name: str, url: str, page_url: str, token: str, join_token: str, caller: str
+    ) -> None:
         """Note that a device is there; enrol it the first time.
 
         Args:
+            url: where the main server reaches it.
+            page_url: where browsers do.
             caller: the IP address that the call came from.
-
-        Returns:
-            Whether it is new.
 
         Raises:
             WrongToken, WrongJoinToken, BadAddress
@@ -93,30 +94,26 @@ class Devices:
         if known is None or known.url != url:
             self._check_address(url, caller)
         with self._database.write() as session:
-            return self._note(session, name, url, hash_token(token))
+            device = self._enrolled(session, name, url, hash_token(token))
+            device.url, device.page_url, device.last_seen = url, page_url, time.time()
 
     def _may_join(self, join_token: str) -> bool:
         expected = self._join_token.encode()
         return not expected or hmac.compare_digest(join_token.encode(), expected)
 
-    def _note(self, session: Session, name: str, url: str, token_hash: str) -> bool:
+    def _enrolled(self, session: Session, name: str, url: str, token_hash: str) -> Device:
         device = session.get(Device, name)
-        now = time.time()
         if device is None:
-            session.add(
-                Device(name=name, url=url, token_hash=token_hash, enrolled=now, last_seen=now)
-            )
+            device = Device(name=name, token_hash=token_hash, enrolled=time.time())
+            session.add(device)
             record(session, "device_enrolled", f"{name} enrolled, at {url}", device=name)
-            return True
-        if not hmac.compare_digest(device.token_hash, token_hash):
+        elif not hmac.compare_digest(device.token_hash, token_hash):
             raise WrongToken(
                 f"{name} is enrolled with another token. If this is the same device and its "
                 f"state was deleted, forget the old one first: the page's Forget button, or "
                 f"curl -X DELETE …/devices/{name}. Otherwise give it another device_name."
             )
-        device.url = url
-        device.last_seen = now
-        return False
+        return device
 
     def _check_address(self, url: str, caller: str) -> None:
         """A device may only name a host that its own call came from: nobody else's."""

@@ -27,6 +27,7 @@ class Device(Tables):
 
     name: Mapped[str] = mapped_column(primary_key=True)
     url: Mapped[str]
+    page_url: Mapped[str]
     token_hash: Mapped[str]
     enrolled: Mapped[float]
     last_seen: Mapped[float]

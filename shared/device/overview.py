@@ -71,6 +71,7 @@ class Overview:
         return {
             "device": self._settings.device_name,
             "url": self._settings.device_url,
+            "page_url": self._settings.page_url or self._settings.device_url,
             "tasks": tasks,
         }
 

@@ -29,6 +29,8 @@ class DeviceSettings(ServerSettings):
     device_name: Name
     #: Where the main server reaches this device.
     device_url: Address
+    #: Where a person's browser reaches its page, when that is another address.
+    page_url: Address | None = None
     main_server_url: Address
     #: Holds ``<task>/{train,valid,test}/<class>/``.
     dataset_directory: Path

@@ -12,7 +12,7 @@ from shared.device.main_server_client import MainServer
 from shared.device.models import GlobalModels
 from shared.device.remote import RemoteProblem
 from shared.device.settings import DeviceSettings
-from shared.device.store import Store
+from shared.device.store import NothingToSend, Store
 from shared.device.tables import InstalledModel, PendingUpdate
 from shared.device.trainer_process import Trainer
 from shared.errors import FedbellError
@@ -129,12 +129,18 @@ class Steps:
         """Send the pending update to the main server; sent already, the same answer again.
 
         Raises:
-            NothingToSend
+            NothingToSend: nothing is trained, or it was sent and has become a version since.
             MainServerAway, MainServerFailed: the update stays.
             RemoteProblem: the main server refused it, stale-update say.
         """
         with self._store.open_update(task.name) as (row, file):
             if row.answer is not None:
+                installed = self._store.installed(task.name)
+                if installed is not None and installed.version > row.base_version:
+                    raise NothingToSend(
+                        f"The last update of {task.name} counts in round {row.answer['round']}, "
+                        f"which is over. Train again first: POST /modeltrain?task={task.name}"
+                    )
                 return row.answer
             answer = self._main_server.send(task.name, file)
             self._store.sent(row, answer)

@@ -235,3 +235,15 @@ def wait_for_job(client: FlaskClient, address: str) -> dict[str, Any]:
             return job
         time.sleep(0.02)
     pytest.fail(f"the job at {address} did not end in time")
+
+
+def test_a_link_for_people_may_be_another_address(device: ThinDevice) -> None:
+    def told() -> tuple[str, str]:
+        row = device.client.get("/devices").json["devices"][0]
+        return row["url"], row["page_url"]
+
+    assert told() == ("http://127.0.0.1:8001", "http://127.0.0.1:8001")
+    assert device.status(page_url="http://localhost:9001").status_code == 200
+    assert told() == ("http://127.0.0.1:8001", "http://localhost:9001")
+    assert 'href="http://localhost:9001/"' in device.client.get("/").text
+    assert device.status(page_url="javascript:alert(1)").status_code == 400
