@@ -128,6 +128,10 @@ def test_a_whole_round(device: Server, main_server: Server) -> None:
     assert wait_for_version(device, 1)["evaluation"]["loss"] == told["evaluation"]["loss"]
     assert device.post(INSTALL, {"version": 1}).json()["evaluation"] == told["evaluation"]
     assert len(list((device.state / "models").iterdir())) == 1
+    stale = device.post(SEND)  # its update became version 1: it is no update of this round
+    assert stale.status_code == 409
+    assert stale.json()["type"] == "urn:fedbell:problem:nothing-to-send"
+    assert "round 1" in stale.json()["detail"]
     assert device.post(TRAIN).json()["base_version"] == 1
 
 
