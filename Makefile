@@ -14,7 +14,7 @@ CONSTRAINED := --constraint requirements/development.lock
 # Python alone, so that no other program is needed.
 REMOVE = "$(PYTHON)" -c "import shutil, sys; [shutil.rmtree(p, True) for p in sys.argv[1:]]"
 
-.PHONY: help run up test test-faults lint lock dataset pretrain bench clean-state environment development
+.PHONY: help run up test test-faults lint lock dataset pretrain bench screenshots clean-state environment development
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -53,6 +53,9 @@ pretrain: environment  ## train the built-in backbone again
 bench: environment  ## measure again what README and docs claim
 	$(VENV) -m benchmarks.backbone_quality
 	$(VENV) -m benchmarks.federation_gain
+
+screenshots: development  ## take the pictures of the pages again; needs Chromium
+	$(VENV) -m tests.browser.screenshots
 
 clean-state:  ## forget all rounds, models and devices
 	@$(REMOVE) state

@@ -1,0 +1,108 @@
+"""Chromium, one federation for all tests, and pages that tell of anything they should not do."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import cv2
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, Page, Request
+
+from tests.browser.control import ControlPage
+from tests.browser.federation import DEVICES, Federation, chromium, find_chromium
+
+_ROOT = Path(__file__).parents[2]
+_WAIT_MILLISECONDS = 60_000
+
+#: Besides digits: a task whose backbone file is missing.
+MORE_TASKS = """
+[tasks.faces]
+classes = ["anna", "bert"]
+backbone = "file:faces.safetensors"
+"""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def browser() -> Iterator[Browser]:
+    """Chromium. Without it the tests are skipped, before servers start, but in CI they fail."""
+    path = find_chromium()
+    if path is None:
+        reason = "no Chromium on the PATH; name one by CHROMIUM"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with chromium(path) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
+    """Three real servers with the built-in digits, as the project's tasks.toml has them."""
+    directory = tmp_path_factory.mktemp("federation")
+    tasks = directory / "tasks.toml"
+    tasks.write_text((_ROOT / "main_server/tasks.toml").read_text() + MORE_TASKS)
+    started = Federation(directory, tasks, heartbeat_seconds=1)
+    for device in DEVICES:
+        for name in ("anna", "bert"):
+            folder = started.dataset / device / "faces" / "train" / name
+            folder.mkdir(parents=True)
+            assert cv2.imwrite(str(folder / "1.png"), np.full((40, 40, 3), 99, np.uint8))
+    try:
+        started.main_server.start()
+        started.start_devices()
+        yield started
+    finally:
+        started.stop()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """An empty tab."""
+    with _watched_page(browser, scripts=True) as opened:
+        yield opened
+
+
+@pytest.fixture
+def control(page: Page, federation: Federation) -> ControlPage:
+    """The control page, of task digits."""
+    return ControlPage(page, federation.main_server.url)
+
+
+@pytest.fixture
+def control_without_scripts(browser: Browser, federation: Federation) -> Iterator[ControlPage]:
+    """The control page in a browser that runs no script."""
+    with _watched_page(browser, scripts=False) as opened:
+        yield ControlPage(opened, federation.main_server.url)
+
+
+@contextmanager
+def _watched_page(browser: Browser, scripts: bool) -> Iterator[Page]:
+    """A tab; at its end nothing may stand in its console, and no other server have been asked."""
+    context = browser.new_context(java_script_enabled=scripts)
+    context.set_default_timeout(_WAIT_MILLISECONDS)
+    complaints: list[str] = []
+    context.on("weberror", lambda error: complaints.append(str(error.error)))
+    context.on(
+        "console",
+        lambda message: (
+            complaints.append(message.text) if message.type in {"error", "warning"} else None
+        ),
+    )
+    context.on(
+        "request",
+        lambda request: complaints.append(f"asked {request.url}") if _is_foreign(request) else None,
+    )
+    yield context.new_page()
+    context.close()
+    assert not complaints
+
+
+def _is_foreign(request: Request) -> bool:
+    """Whether a page fetched something from another origin, or a link led to the internet."""
+    asked = urlsplit(request.url)
+    if request.is_navigation_request():
+        return asked.hostname != "127.0.0.1"
+    return asked.scheme != "data" and asked.netloc != urlsplit(request.frame.url).netloc
