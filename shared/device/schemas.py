@@ -4,6 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from shared.federated.evaluation import DeviceEvaluation
 from shared.federated.task import Name
 
 
@@ -37,6 +38,8 @@ class Trained(BaseModel):
     num_samples: int
     #: loss, accuracy and, with validation pictures, val_loss and val_accuracy: one number an epoch.
     history: dict[str, list[float]]
+    #: Of what this device alone has learned, on its own test pictures; null without any.
+    evaluation: DeviceEvaluation | None
     #: Pictures that could not be read, and why.
     skipped: list[dict[str, str]]
     seconds: float

@@ -109,6 +109,7 @@ class Steps:
                 **settings.model_dump(),
                 "num_samples": trained["num_samples"],
                 "history": trained["history"],
+                "evaluation": trained["evaluation"],
                 "skipped": trained["skipped"],
                 "seconds": round(time.monotonic() - started, 3),
             }

@@ -101,12 +101,14 @@ class TrainerWork:
 
         Returns:
             num_samples (pictures trained on), history, metrics (its last epoch),
-            skipped (pictures that could not be read, and why).
+            skipped (pictures that could not be read, and why), evaluation (of what this
+            device alone has learned, on its test pictures; None without any).
         """
         chosen = TrainingSettings.model_validate(settings)
         network = self._network(task)
         learned = self._split(network, Path(pictures), "train", report, cancelled)
-        validation = self._validation(network, Path(pictures), report, cancelled)
+        validation = self._split_if_any(network, Path(pictures), "valid", report, cancelled)
+        test = self._split_if_any(network, Path(pictures), "test", report, cancelled)
         network.load(read_weights(Path(start)))
         epochs: dict[str, list[float]] = {}
 
@@ -138,6 +140,7 @@ class TrainerWork:
             "num_samples": len(learned.labels),
             "history": history,
             "metrics": metrics,
+            "evaluation": _measure(network, test) if test else None,
             "skipped": learned.skipped + (validation.skipped if validation else []),
         }
 
@@ -148,15 +151,7 @@ class TrainerWork:
         network = self._network(task)
         split = self._split(network, Path(pictures), "test", report, cancelled)
         network.load(read_weights(Path(weights)))
-        measured = evaluate(network, split.features, split.labels)
-        return {
-            "evaluation": {
-                "accuracy": measured.accuracy,
-                "loss": measured.loss,
-                "num_samples": measured.num_samples,
-            },
-            "skipped": split.skipped,
-        }
+        return {"evaluation": _measure(network, split), "skipped": split.skipped}
 
     def _network(self, definition: Any) -> Network:
         """The task's network, kept until the task needs another one."""
@@ -167,11 +162,16 @@ class TrainerWork:
             self._networks[task.name] = network
         return network
 
-    def _validation(
-        self, network: Network, pictures: Path, report: Report, cancelled: Cancelled
+    def _split_if_any(
+        self,
+        network: Network,
+        directory: Path,
+        name: str,
+        report: Report,
+        cancelled: Cancelled,
     ) -> _Split | None:
         try:
-            return self._split(network, pictures, "valid", report, cancelled)
+            return self._split(network, directory, name, report, cancelled)
         except EmptySplit:
             return None
 
@@ -207,6 +207,15 @@ class TrainerWork:
             )
         labels = np.array([pictures[index].label for index in features.kept], np.int64)
         return _Split(features.array, labels, skipped)
+
+
+def _measure(network: Network, split: _Split) -> dict[str, Any]:
+    measured = evaluate(network, split.features, split.labels)
+    return {
+        "accuracy": measured.accuracy,
+        "loss": measured.loss,
+        "num_samples": measured.num_samples,
+    }
 
 
 def _key(task: Task) -> tuple[Any, int]:

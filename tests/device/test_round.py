@@ -72,6 +72,7 @@ def test_training_without_a_body(device: Server) -> None:
     assert (trained["num_samples"], trained["epochs"], trained["skipped"]) == (20, 3, [])
     assert sorted(trained["history"]) == ["accuracy", "loss", "val_accuracy", "val_loss"]
     assert all(len(values) == 3 for values in trained["history"].values())
+    assert trained["evaluation"]["num_samples"] == 12  # of what it learned alone
     plot = device.http.get("/plots/training.svg?task=shades")
     assert plot.headers["Content-Type"].startswith("image/svg+xml")
     assert b"<svg" in plot.content
