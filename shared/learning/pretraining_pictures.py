@@ -96,22 +96,6 @@ def vary(pictures: Any, is_symbol: Any, size: int, seed: Any) -> Any:
     return tf.clip_by_value((cut - 127.5) * contrast + 127.5, 0, 255)
 
 
-def mosaic(tiles: Any, targets: Any) -> tuple[Any, Any]:
-    """Put each picture together with its next three, two by two.
-
-    Args:
-        tiles: (n, side, side, 3).
-        targets: (n, classes), shares that add up to 1.
-
-    Returns:
-        Pictures (n, 2 * side, 2 * side, 3), and the mean targets of their four tiles.
-    """
-    others = [tf.roll(tiles, shift, axis=0) for shift in range(1, 4)]
-    rows = [tf.concat([tiles, others[0]], axis=2), tf.concat(others[1:], axis=2)]
-    shares = sum(tf.roll(targets, shift, axis=0) for shift in range(4)) / 4
-    return tf.concat(rows, axis=1), shares
-
-
 def _read(archive: Path, prefix: str) -> list[Labelled]:
     """The pictures of an archive whose names begin with ``prefix``, in order of name."""
     found = []

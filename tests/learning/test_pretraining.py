@@ -12,8 +12,8 @@ from shared.federated.weights import read_weights
 from shared.learning import pretraining
 from shared.learning.architectures.mobilenet import mobilenet
 from shared.learning.backbone import assign
-from shared.learning.pretraining import Stage, pretrain
-from shared.learning.pretraining_pictures import CIFAR, SYMBOLS, mosaic, read_collection, vary
+from shared.learning.pretraining import learning_rate, pretrain
+from shared.learning.pretraining_pictures import CIFAR, SYMBOLS, read_collection, vary
 
 
 @pytest.fixture
@@ -72,36 +72,19 @@ def test_equal_seeds_vary_equally() -> None:
     assert not np.array_equal(show(True, 1), show(True, 2))
 
 
-def test_a_mosaic_is_labelled_by_its_tiles() -> None:
-    tiles = np.arange(4, dtype=np.float32)[:, None, None, None] * np.ones((4, 2, 2, 3), np.float32)
-    targets = np.eye(4, dtype=np.float32)[[0, 1, 1, 2]]
-    pictures, shares = mosaic(tiles, targets)
-    assert pictures.shape == (4, 4, 4, 3)
-    assert sorted(np.unique(pictures[0])) == [0, 1, 2, 3]
-    np.testing.assert_array_equal(shares[0], [0.25, 0.5, 0.25, 0])
-
-
-def test_each_stage_writes_a_backbone(
+def test_the_backbone_is_written(
     assets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pretraining, "BATCH_SIZE", 12)
-    collection = read_collection(assets)
-    backbone = mobilenet(0.25, None)
-    for mosaics in (False, True):
-        output = tmp_path / f"{mosaics}.safetensors"
-        pretrain(backbone, Stage((32,), 0.001, mosaics), collection, 1, output)
-        weights = read_weights(output)
-        assert all(np.isfinite(array).all() for array in weights.values())
-        assign(mobilenet(0.25, 32), weights)
-    assert not np.array_equal(
-        read_weights(tmp_path / "False.safetensors")["conv1/kernel"],
-        read_weights(tmp_path / "True.safetensors")["conv1/kernel"],
-    )
+    output = tmp_path / "made.safetensors"
+    pretrain(read_collection(assets), (32,), 1, output)
+    weights = read_weights(output)
+    assert all(np.isfinite(array).all() for array in weights.values())
+    assign(mobilenet(0.25, 32), weights)
 
 
 def test_the_learning_rate_rises_and_falls() -> None:
-    stage = Stage((96,), 0.004, mosaics=False)
-    rates = [stage.learning_rate(progress / 100) for progress in range(101)]
+    rates = [learning_rate(progress / 100) for progress in range(101)]
     assert np.argmax(rates) == 10
     assert rates[10] == pytest.approx(0.004)
     assert rates[-1] == pytest.approx(0)
