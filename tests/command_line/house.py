@@ -44,6 +44,8 @@ class House:
 
     def add(self, name: str, url: str | None = None, app: str = APP) -> None:
         (self.root / name).mkdir(exist_ok=True)
+        # A package, or Fedbell's own of that name would be taken.
+        (self.root / name / "__init__.py").touch()
         (self.root / name / "wsgi.py").write_text(app)
         if url:
             (self.root / name / "device.toml").write_text(f'device_url = "{url}"\n')
