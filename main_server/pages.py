@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from apiflask import APIBlueprint
 from flask import redirect, render_template, url_for
@@ -94,9 +95,25 @@ def blueprint(server: MainServer) -> APIBlueprint:
 
     @pages.app_template_filter("failures")
     def failures(job: Job) -> dict[str, str]:
-        """By device, what went wrong on it in a step."""
+        """By device, what went wrong on it: in a step, or last in whole rounds."""
         devices = (job.result or job.problem or {}).get("devices", {})
-        return {name: told["error"]["detail"] for name, told in devices.items() if "error" in told}
+        of_steps = {
+            name: told["error"]["detail"] for name, told in devices.items() if "error" in told
+        }
+        of_rounds = {
+            place.rpartition(" on ")[2]: detail
+            for each in rounds_done(job)
+            for place, detail in each["errors"].items()
+        }
+        return of_steps | of_rounds
+
+    @pages.app_template_filter("rounds_done")
+    def rounds_done(job: Job) -> list[dict[str, Any]]:
+        """The whole rounds that a job has finished; none for a step."""
+        finished: list[dict[str, Any]] = (job.result or {}).get("rounds") or (
+            job.progress or {}
+        ).get("done", [])
+        return finished
 
     return pages
 

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import cv2
@@ -13,8 +12,8 @@ from playwright.sync_api import Browser, Page, Request
 
 from tests.browser.control import ControlPage
 from tests.browser.federation import DEVICES, Federation, chromium, find_chromium
+from tests.device.processes import ROOT
 
-_ROOT = Path(__file__).parents[2]
 _WAIT_MILLISECONDS = 60_000
 
 #: Besides digits: a task whose backbone file is missing.
@@ -43,7 +42,7 @@ def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]
     """Three real servers with the built-in digits, as the project's tasks.toml has them."""
     directory = tmp_path_factory.mktemp("federation")
     tasks = directory / "tasks.toml"
-    tasks.write_text((_ROOT / "main_server/tasks.toml").read_text() + MORE_TASKS)
+    tasks.write_text((ROOT / "main_server/tasks.toml").read_text() + MORE_TASKS)
     started = Federation(directory, tasks, heartbeat_seconds=1)
     for device in DEVICES:
         for name in ("anna", "bert"):

@@ -8,9 +8,9 @@ from playwright.sync_api import FloatRect, Locator, Page
 
 from tests.browser.control import ControlPage
 from tests.browser.federation import Federation, chromium, find_chromium
+from tests.device.processes import ROOT
 
-_ROOT = Path(__file__).parents[2]
-_IMAGES = _ROOT / "docs" / "images"
+_IMAGES = ROOT / "docs" / "images"
 
 
 def main() -> None:
@@ -20,7 +20,7 @@ def main() -> None:
         sys.exit("There is no Chromium on the PATH. Install it, or name it: CHROMIUM=/path/to/it")
     _IMAGES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as directory, chromium(path) as browser:
-        tasks = _ROOT / "main_server" / "tasks.toml"
+        tasks = ROOT / "main_server" / "tasks.toml"
         federation = Federation(Path(directory), tasks, heartbeat_seconds=1)
         try:
             federation.main_server.start()

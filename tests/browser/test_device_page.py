@@ -3,9 +3,13 @@
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from main_server.settings import read_tasks
 from tests.browser.federation import Federation
+from tests.device.processes import ROOT
 
 pytestmark = pytest.mark.browser
+
+EPOCHS = read_tasks(ROOT / "main_server" / "tasks.toml")["digits"].training.epochs
 
 
 @pytest.fixture
@@ -41,7 +45,7 @@ def test_its_steps_and_its_last_training(digits: Locator, page: Page) -> None:
     expect(table.get_by_role("columnheader")).to_contain_text(
         ["Epoch", "Loss", "Accuracy", "Validation loss", "Validation accuracy"]
     )
-    expect(table.locator("tbody tr")).to_have_count(5)
+    expect(table.locator("tbody tr")).to_have_count(EPOCHS)
     picture = digits.get_by_role("img")
     wide = "image => image.complete && image.naturalWidth > 100"
     assert page.wait_for_function(wide, arg=picture.element_handle())

@@ -37,6 +37,11 @@ def test_a_device_that_is_down_is_forgotten_and_comes_back(
     assert "Start it" in told
     assert "device1: 6" in told
 
+    control.run(2)
+    told = control.outcome()
+    assert told.count("not on every device") == 3
+    assert told.count("device2 cannot be reached") == 1
+
     wait_until(lambda: badge(control, "device2") == "lost")
     assert badge(control, "device1") == "online"
     expect(control.device("device2")).to_contain_text("Start it again")
