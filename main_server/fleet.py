@@ -11,10 +11,16 @@ from shared.errors import FedbellError
 
 _CONNECT_SECONDS = 3.0
 _MOST_AT_ONCE = 64
-#: A device that vanishes from the network in the middle of a step is noticed by these.
+#: A device that vanishes from the network is noticed by these: while we wait for its answer,
+#: and (the last one, in milliseconds) while what we sent is not acknowledged.
 _KEEPALIVE = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)] + [
     (socket.IPPROTO_TCP, getattr(socket, name), value)
-    for name, value in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
+    for name, value in (
+        ("TCP_KEEPIDLE", 10),
+        ("TCP_KEEPINTVL", 5),
+        ("TCP_KEEPCNT", 3),
+        ("TCP_USER_TIMEOUT", 20_000),
+    )
     if hasattr(socket, name)
 ]
 

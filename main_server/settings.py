@@ -27,6 +27,8 @@ class MainServerSettings(ServerSettings):
     training_timeout_seconds: float = Field(default=6 * 3600, gt=0)
     #: How long a device may take for any other step.
     step_timeout_seconds: float = Field(default=600, gt=0)
+    #: How long modeltrain waits for the first version while devices are starting.
+    first_version_seconds: float = Field(default=60, ge=0)
     #: The largest update or version taken.
     most_upload_bytes: int = Field(default=512 * 1024 * 1024, gt=0)
 

@@ -19,6 +19,8 @@ from shared.federated.task import Task
 from shared.web.jobs import JobControl
 from shared.web.locks import exclusive
 
+_LOOK_SECONDS = 0.2
+
 
 class StepRunning(FedbellError):
     """Another step of the same task runs."""
@@ -46,9 +48,10 @@ class Steps:
         self._models = models
         self._fleet = fleet
 
-    def train(self, task: Task, _control: JobControl) -> dict[str, Any]:
+    def train(self, task: Task, control: JobControl) -> dict[str, Any]:
         """``modeltrain`` on every device."""
         with self._alone(task):
+            self._wait_for_first_version(task, control)
             return self._train(task)
 
     def send(self, task: Task, _control: JobControl) -> dict[str, Any]:
@@ -73,6 +76,7 @@ class Steps:
         """
         finished: list[dict[str, Any]] = []
         with self._alone(task):
+            self._wait_for_first_version(task, control)
             for index in range(1, number + 1):
                 answers: dict[str, dict[str, Any]] = {}
                 for name, step in (
@@ -86,6 +90,19 @@ class Steps:
                     answers[name] = step(task)
                 finished.append(_summary(answers))
         return {"rounds": finished}
+
+    def _wait_for_first_version(self, task: Task, control: JobControl) -> None:
+        """Give devices that are just starting the time to offer version 0.
+
+        Not when each of them says that it cannot take part.
+        """
+        deadline = time.monotonic() + self._settings.first_version_seconds
+        while self._versions.find(task.name, 0) is None and time.monotonic() < deadline:
+            devices = self._devices.of_task(task.name).values()
+            if devices and all(device.problem for device in devices):
+                return
+            control.check()
+            time.sleep(_LOOK_SECONDS)
 
     def _train(self, task: Task) -> dict[str, Any]:
         row = self._rounds.open(task)

@@ -43,7 +43,8 @@ def make_app(state: Path, tmp_path: Path) -> Callable[..., APIFlask]:
     tasks.write_text(TASKS)
 
     def make(**settings: Any) -> APIFlask:
-        told = {"state_directory": state, "tasks_file": tasks} | settings
+        told = {"state_directory": state, "tasks_file": tasks, "first_version_seconds": 0}
+        told |= settings
         return create_app(MainServerSettings(**told))
 
     return make
@@ -86,7 +87,7 @@ class ThinDevice:
     def status(self, **changes: Any) -> TestResponse:
         body = {
             "device": self.name,
-            "url": "http://127.0.0.1:8001",
+            "url": "http://127.0.0.1:9",
             "tasks": {self.task: {"num_samples": 10}},
         }
         return self.client.post("/clientstatus", json=body | changes, headers=self.headers)

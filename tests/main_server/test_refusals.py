@@ -166,7 +166,7 @@ def test_a_token_that_could_be_guessed(client: FlaskClient) -> None:
 def test_the_join_token(make_app: Callable[..., APIFlask]) -> None:
     client = make_app(join_token="let me in").test_client()
     device = ThinDevice(client, "device1")
-    body = {"device": "device1", "url": "http://127.0.0.1:8001"}
+    body = {"device": "device1", "url": "http://127.0.0.1:9"}
     for join_token in ("", "wrong"):
         response = client.post(
             "/clientstatus", json=body, headers=device.headers | {"Join-Token": join_token}
@@ -185,9 +185,9 @@ def test_the_join_token(make_app: Callable[..., APIFlask]) -> None:
         "http://192.0.2.7:8001",  # not where the call comes from
         "http://169.254.169.254/latest",
         "file:///etc/passwd",
-        "http://user:secret@127.0.0.1:8001",
-        "http://127.0.0.1:8001/some/path",
-        "http://127.0.0.1:8001?x=1",
+        "http://user:secret@127.0.0.1:9",
+        "http://127.0.0.1:9/some/path",
+        "http://127.0.0.1:9?x=1",
         "http://127.0.0.1:99999",
         "http://no-such-host.invalid:8001",
         "gopher://127.0.0.1",
@@ -197,7 +197,7 @@ def test_an_address_of_somebody_else_is_never_called(device: ThinDevice, url: st
     response = device.status(url=url)
     assert response.status_code == 422
     assert response.json["type"] == "urn:fedbell:problem:bad-address"
-    assert device.client.get("/devices").json["devices"][0]["url"] == "http://127.0.0.1:8001"
+    assert device.client.get("/devices").json["devices"][0]["url"] == "http://127.0.0.1:9"
 
 
 def test_a_trusted_host_may_be_elsewhere(make_app: Callable[..., APIFlask]) -> None:

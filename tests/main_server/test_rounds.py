@@ -111,6 +111,29 @@ def test_a_wrong_version_0_is_refused(
     assert client.get("/models").json["versions"] == []
 
 
+def test_training_waits_for_devices_that_are_starting(
+    make_app: Callable[..., APIFlask],
+) -> None:
+    client = make_app(first_version_seconds=30).test_client()
+    device = ThinDevice(client, "device1")
+    job = client.post("/modeltrain", headers={"Prefer": "respond-async"}).headers["Location"]
+    assert client.get(job).json["status"] == "running"
+    device.status()
+    assert device.offer().status_code == 201
+    told = wait_for_job(client, job)  # it went on, and found nobody at the thin device's address
+    assert told["problem"]["type"] == "urn:fedbell:problem:every-device-failed"
+    assert "device1 cannot be reached" in told["problem"]["detail"]
+
+
+def test_training_does_not_wait_for_a_device_that_cannot(
+    make_app: Callable[..., APIFlask],
+) -> None:
+    client = make_app(first_version_seconds=3600).test_client()
+    problem = {"digits": {"num_samples": 0, "problem": "There is no picture."}}
+    ThinDevice(client, "device1").status(tasks=problem)
+    assert client.post("/modeltrain").json["type"] == "urn:fedbell:problem:no-model-yet"
+
+
 def test_a_version_has_an_etag(device: ThinDevice) -> None:
     first = device.client.get("/models/0", buffered=True)
     assert first.headers["Fedbell-Version"] == "0"
@@ -242,8 +265,8 @@ def test_a_link_for_people_may_be_another_address(device: ThinDevice) -> None:
         row = device.client.get("/devices").json["devices"][0]
         return row["url"], row["page_url"]
 
-    assert told() == ("http://127.0.0.1:8001", "http://127.0.0.1:8001")
+    assert told() == ("http://127.0.0.1:9", "http://127.0.0.1:9")
     assert device.status(page_url="http://localhost:9001").status_code == 200
-    assert told() == ("http://127.0.0.1:8001", "http://localhost:9001")
+    assert told() == ("http://127.0.0.1:9", "http://localhost:9001")
     assert 'href="http://localhost:9001/"' in device.client.get("/").text
     assert device.status(page_url="javascript:alert(1)").status_code == 400
