@@ -118,7 +118,7 @@ class Steps:
 
     def _aggregate(self, task: Task) -> dict[str, Any]:
         started = time.monotonic()
-        devices = self._devices.of_task(task.name)
+        devices = self._urls(task)
 
         def check(sent: Collection[str]) -> None:
             check_enough(task, sent, devices)
@@ -159,7 +159,9 @@ class Steps:
         }
 
     def _urls(self, task: Task) -> dict[str, str]:
-        taking_part = self._devices.of_task(task.name)
+        """Where the devices are that take part: those with training pictures of the task."""
+        told = self._devices.of_task(task.name)
+        taking_part = {name for name, row in told.items() if row.num_samples}
         return {row.name: row.url for row in self._devices.all() if row.name in taking_part}
 
     @contextmanager

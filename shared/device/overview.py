@@ -46,6 +46,7 @@ class Overview:
             "url": self._settings.device_url,
             "main_server": {
                 "url": self._main_server.url,
+                "page_url": self._settings.main_server_page_url or self._main_server.url,
                 "reachable": reachability.reachable,
                 "since": reachability.since,
                 "problem": reachability.problem or self.refusal,

@@ -32,6 +32,8 @@ class DeviceSettings(ServerSettings):
     #: Where a person's browser reaches its page, when that is another address.
     page_url: Address | None = None
     main_server_url: Address
+    #: Where a person's browser reaches the main server, when that is another address.
+    main_server_page_url: Address | None = None
     #: Holds ``<task>/{train,valid,test}/<class>/``.
     dataset_directory: Path
     #: Looked into for tasks that dataset_directory does not hold.

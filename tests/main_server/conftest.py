@@ -43,8 +43,8 @@ def make_app(state: Path, tmp_path: Path) -> Callable[..., APIFlask]:
     tasks.write_text(TASKS)
 
     def make(**settings: Any) -> APIFlask:
-        told = {"state_directory": state, "tasks_file": tasks, "first_version_seconds": 0}
-        told |= settings
+        told: dict[str, Any] = {"first_version_seconds": 0} | settings
+        told |= {"state_directory": state, "tasks_file": tasks}
         return create_app(MainServerSettings(**told))
 
     return make

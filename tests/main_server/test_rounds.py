@@ -270,3 +270,11 @@ def test_a_link_for_people_may_be_another_address(device: ThinDevice) -> None:
     assert told() == ("http://127.0.0.1:9", "http://localhost:9001")
     assert 'href="http://localhost:9001/"' in device.client.get("/").text
     assert device.status(page_url="javascript:alert(1)").status_code == 400
+
+
+def test_a_device_without_pictures_takes_no_part(device: ThinDevice) -> None:
+    idle = ThinDevice(device.client, "device2")
+    idle.status(tasks={"digits": {"num_samples": 0, "problem": "There is no picture."}})
+    told = device.client.post("/modeltrain").json
+    assert list(told["devices"]) == ["device1"]
+    assert device.client.post("/aggregate_models").json["missing"] == ["device1"]
