@@ -278,3 +278,17 @@ def test_a_device_without_pictures_takes_no_part(device: ThinDevice) -> None:
     told = device.client.post("/modeltrain").json
     assert list(told["devices"]) == ["device1"]
     assert device.client.post("/aggregate_models").json["missing"] == ["device1"]
+
+
+def test_files_of_a_round_that_is_not_committed_yet_stay(
+    device: ThinDevice, app: APIFlask, state: Path
+) -> None:
+    file = state / "updates" / "digits" / "1" / "device1-0.safetensors"
+    file.parent.mkdir(parents=True)
+    file.touch()
+    rounds = app.extensions["fedbell"].rounds
+    rounds.remove_files_of_closed()
+    assert file.exists()
+    device.send()
+    device.client.post("/aggregate_models")
+    assert not file.exists()
