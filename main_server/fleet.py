@@ -43,7 +43,9 @@ class Fleet:
     """The devices, as the main server calls them."""
 
     def __init__(self) -> None:
-        transport = httpx.HTTPTransport(retries=1, socket_options=_KEEPALIVE)
+        # A connection each: a kept one may be closed by the device just as a step goes out.
+        alone = httpx.Limits(max_keepalive_connections=0)
+        transport = httpx.HTTPTransport(retries=1, limits=alone, socket_options=_KEEPALIVE)
         self._client = httpx.Client(transport=transport, follow_redirects=False)
 
     def ask(
