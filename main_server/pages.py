@@ -1,6 +1,5 @@
 """The control page. Plain forms and server-rendered state: it works without JavaScript."""
 
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -72,50 +71,29 @@ def blueprint(server: MainServer) -> APIBlueprint:
         server.devices.forget(device)
         return redirect(url_for("pages.control_page", task=query_data.task), code=303)
 
-    @pages.app_template_filter("ago")
-    def ago(moment: float) -> str:
-        seconds = max(0, round(time.time() - moment))
-        for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
-            if seconds >= size:
-                number = seconds // size
-                return f"{number} {unit}{'s' if number > 1 else ''} ago"
-        return f"{seconds} s ago"
-
-    @pages.app_template_filter("clock")
-    def clock(moment: float) -> str:
-        return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(moment))
-
-    @pages.app_template_filter("percent")
-    def percent(fraction: float) -> str:
-        return f"{fraction * 100:.1f}\N{NO-BREAK SPACE}%"
-
-    @pages.app_template_filter("kilobytes")
-    def kilobytes(number: int) -> str:
-        return f"{number / 1000:,.1f}\N{NO-BREAK SPACE}kB"
-
-    @pages.app_template_filter("failures")
-    def failures(job: Job) -> dict[str, str]:
-        """By device, what went wrong on it: in a step, or last in whole rounds."""
-        devices = (job.result or job.problem or {}).get("devices", {})
-        of_steps = {
-            name: told["error"]["detail"] for name, told in devices.items() if "error" in told
-        }
-        of_rounds = {
-            place.rpartition(" on ")[2]: detail
-            for each in rounds_done(job)
-            for place, detail in each["errors"].items()
-        }
-        return of_steps | of_rounds
-
-    @pages.app_template_filter("rounds_done")
-    def rounds_done(job: Job) -> list[dict[str, Any]]:
-        """The whole rounds that a job has finished; none for a step."""
-        finished: list[dict[str, Any]] = (job.result or {}).get("rounds") or (
-            job.progress or {}
-        ).get("done", [])
-        return finished
-
+    pages.add_app_template_filter(failures)
+    pages.add_app_template_filter(rounds_done)
     return pages
+
+
+def failures(job: Job) -> dict[str, str]:
+    """By device, what went wrong on it: in a step, or last in whole rounds."""
+    devices = (job.result or job.problem or {}).get("devices", {})
+    of_steps = {name: told["error"]["detail"] for name, told in devices.items() if "error" in told}
+    of_rounds = {
+        place.rpartition(" on ")[2]: detail
+        for each in rounds_done(job)
+        for place, detail in each["errors"].items()
+    }
+    return of_steps | of_rounds
+
+
+def rounds_done(job: Job) -> list[dict[str, Any]]:
+    """The whole rounds that a job has finished; none for a step."""
+    finished: list[dict[str, Any]] = (job.result or {}).get("rounds") or (job.progress or {}).get(
+        "done", []
+    )
+    return finished
 
 
 def _job_to_show(jobs: Sequence[Job]) -> Job | None:

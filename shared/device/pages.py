@@ -1,6 +1,5 @@
 """The device's page. Plain forms and server-rendered state: it works without JavaScript."""
 
-import time
 from typing import Any
 
 from apiflask import APIBlueprint
@@ -41,21 +40,14 @@ def blueprint(device: Device) -> APIBlueprint:
             events=newest_events(device.store.database, _EVENTS_SHOWN),
         )
 
-    @pages.app_template_filter("clock")
-    def clock(moment: float) -> str:
-        return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(moment))
-
-    @pages.app_template_filter("percent")
-    def percent(fraction: float) -> str:
-        return f"{fraction * 100:.1f}\N{NO-BREAK SPACE}%"
-
-    @pages.app_template_filter("next_step")
-    def next_step(task: dict[str, Any]) -> str | None:
-        """The step of a task that sensibly comes next here; None while something hinders it."""
-        if task["problem"]:
-            return None
-        pending = task["pending"]
-        waits = pending and not pending["sent"] and pending["base_version"] == task["version"]
-        return "sendmodel" if waits else "modeltrain"
-
+    pages.add_app_template_filter(next_step)
     return pages
+
+
+def next_step(task: dict[str, Any]) -> str | None:
+    """The step of a task that sensibly comes next here; None while something hinders it."""
+    if task["problem"]:
+        return None
+    pending = task["pending"]
+    waits = pending and not pending["sent"] and pending["base_version"] == task["version"]
+    return "sendmodel" if waits else "modeltrain"

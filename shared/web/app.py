@@ -7,7 +7,7 @@ from apiflask import APIFlask
 from flask import Request
 from flask_bootstrap import Bootstrap5
 
-from shared.web import callers, problems
+from shared.web import callers, filters, problems
 from shared.web.settings import ServerSettings
 
 #: Bodies are small but for weights, whose call sets a limit of its own.
@@ -44,6 +44,7 @@ def create_base(import_name: str, title: str, settings: ServerSettings) -> APIFl
     )
     app.json.sort_keys = False  # type: ignore[attr-defined]
     Bootstrap5(app)
+    filters.init_app(app)
     problems.init_app(app)
     callers.init_app(app, settings.hosts)
     Path(settings.state_directory).mkdir(parents=True, exist_ok=True)
