@@ -20,6 +20,8 @@ from shared.web.jobs import JobControl
 from shared.web.locks import exclusive
 
 _LOOK_SECONDS = 0.2
+#: How long modeltrain waits for a device to enrol when there is none.
+_FIRST_DEVICE_SECONDS = 10.0
 
 
 class StepRunning(FedbellError):
@@ -92,14 +94,18 @@ class Steps:
         return {"rounds": finished}
 
     def _wait_for_first_version(self, task: Task, control: JobControl) -> None:
-        """Give devices that are just starting the time to offer version 0.
+        """Give devices that are just starting the time to enrol and to offer version 0.
 
         Not when each of them says that it cannot take part.
         """
-        deadline = time.monotonic() + self._settings.first_version_seconds
-        while self._versions.find(task.name, 0) is None and time.monotonic() < deadline:
+        started = time.monotonic()
+        while self._versions.find(task.name, 0) is None:
             devices = self._devices.of_task(task.name).values()
-            if devices and all(device.problem for device in devices):
+            hopeless = devices and all(device.problem for device in devices)
+            patience = self._settings.first_version_seconds
+            if not devices:
+                patience = min(patience, _FIRST_DEVICE_SECONDS)
+            if hopeless or time.monotonic() - started >= patience:
                 return
             control.check()
             time.sleep(_LOOK_SECONDS)
