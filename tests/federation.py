@@ -83,10 +83,10 @@ class Federation:
         """Where a device's pictures of a task lie."""
         return self.directory / "dataset" / device / task
 
-    def write_pictures(self, task: str = "shades") -> None:
-        """Few pictures for each device, and not equally many."""
+    def write_pictures(self, task: str = "shades", train: int = 4) -> None:
+        """Few pictures for each device, and not equally many; ``train``: of each class."""
         for seed, name in enumerate(self.devices):
-            each = {"train": 4 + 2 * seed, "valid": 1, "test": 3 + seed}
+            each = {"train": train + 2 * seed, "valid": 1, "test": 3 + seed}
             write_pictures(self.dataset(name, task), each, seed)
 
     def start(self) -> None:

@@ -70,13 +70,14 @@ class Server:
             "STATE_DIRECTORY": str(self.state),
             "DEVICE_URL": self.url,
             "PYTHONUNBUFFERED": "1",
+            "STOP_WITH_STDIN": "1",  # it ends when the tests are killed
         }
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", self._application],
                 cwd=ROOT,
                 env=os.environ | own | self.environment,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
@@ -129,6 +130,8 @@ class Server:
         """Wait until the arbiter and the processes of ``family`` are gone."""
         assert self._process is not None
         self._process.wait(_WAIT_SECONDS)
+        if self._process.stdin:
+            self._process.stdin.close()
         self._process = None
         wait_until(lambda: all(is_gone(process) for process in family))
 

@@ -19,11 +19,12 @@ from tests.server import Server
 
 pytestmark = pytest.mark.faults
 
+#: Takes minutes: whatever is to happen in the middle of it does.
 LONG = """
     [tasks.long]
     classes = ["dark", "light"]
     image_size = 32
-    training = { epochs = 1000, batch_size = 8 }
+    training = { epochs = 1000, batch_size = 1 }
 """
 
 
@@ -31,7 +32,7 @@ LONG = """
 def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
     federation = Federation(tmp_path_factory.mktemp("outages"), TASKS + LONG)
     federation.write_pictures()
-    federation.write_pictures("long")
+    federation.write_pictures("long", train=40)
     try:
         federation.start()
         for name in federation.devices:
