@@ -13,8 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from tests.device.processes import wait_until
-from tests.server import Server
+from tests.server import Server, wait_until
 
 TASKS = """
     [tasks.shades]

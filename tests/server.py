@@ -2,18 +2,37 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from tests.device.processes import ROOT, free_port, wait_until
+ROOT = Path(__file__).parents[1]
 
 _WAIT_SECONDS = 60
 _STOP_SECONDS = 20
+
+
+def free_port() -> int:
+    """A port nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_until(condition: Callable[[], Any], seconds: float = _WAIT_SECONDS) -> Any:
+    """Ask again until the answer is true, and return it."""
+    deadline = time.monotonic() + seconds
+    while not (answer := condition()):
+        assert time.monotonic() < deadline, f"waited {seconds} s in vain"
+        time.sleep(0.05)
+    return answer
 
 
 def is_gone(process: int) -> bool:
@@ -134,6 +153,22 @@ class Server:
             self._process.stdin.close()
         self._process = None
         wait_until(lambda: all(is_gone(process) for process in family))
+
+    def exit_status(self) -> int:
+        """Wait until it has ended by itself."""
+        assert self._process is not None
+        status = self._process.wait(_WAIT_SECONDS)
+        self.wait_for_the_end([])
+        return status
+
+    def status(self) -> dict[str, Any]:
+        """What a device's GET /status says."""
+        answer: dict[str, Any] = self.get("/status")
+        return answer
+
+    def task(self, name: str) -> Any:
+        """What GET /status says of a task; None while the device does not know it."""
+        return self.status()["tasks"].get(name)
 
     def tail(self) -> str:
         """The end of its log."""

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, Request
 
 from tests.browser.control import ControlPage
 from tests.browser.federation import DEVICES, Federation, chromium, find_chromium
-from tests.device.processes import ROOT
+from tests.server import ROOT
 
 _WAIT_MILLISECONDS = 60_000
 
@@ -41,20 +41,19 @@ def browser() -> Iterator[Browser]:
 def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
     """Three real servers with the built-in digits, as the project's tasks.toml has them."""
     directory = tmp_path_factory.mktemp("federation")
-    tasks = directory / "tasks.toml"
-    tasks.write_text((ROOT / "main_server/tasks.toml").read_text() + MORE_TASKS)
+    tasks = (ROOT / "main_server" / "tasks.toml").read_text() + MORE_TASKS
     started = Federation(directory, tasks, heartbeat_seconds=1)
     for device in DEVICES:
         for name in ("anna", "bert"):
-            folder = started.dataset / device / "faces" / "train" / name
+            folder = started.dataset(device, "faces") / "train" / name
             folder.mkdir(parents=True)
             assert cv2.imwrite(str(folder / "1.png"), np.full((40, 40, 3), 99, np.uint8))
     try:
-        started.main_server.start()
+        started.main.start()
         started.start_devices()
         yield started
     finally:
-        started.stop()
+        started.close()
 
 
 @pytest.fixture
@@ -67,14 +66,14 @@ def page(browser: Browser) -> Iterator[Page]:
 @pytest.fixture
 def control(page: Page, federation: Federation) -> ControlPage:
     """The control page, of task digits."""
-    return ControlPage(page, federation.main_server.url)
+    return ControlPage(page, federation.main.url)
 
 
 @pytest.fixture
 def control_without_scripts(browser: Browser, federation: Federation) -> Iterator[ControlPage]:
     """The control page in a browser that runs no script."""
     with _watched_page(browser, scripts=False) as opened:
-        yield ControlPage(opened, federation.main_server.url)
+        yield ControlPage(opened, federation.main.url)
 
 
 @contextmanager

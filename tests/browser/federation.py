@@ -9,7 +9,8 @@ from pathlib import Path
 from playwright.sync_api import Browser, sync_playwright
 
 from shared.datasets.digits import write_digits
-from tests.device.processes import Server, wait_until
+from tests.federation import Federation as Servers
+from tests.server import Server, wait_until
 
 DEVICES = ("device1", "device2")
 
@@ -40,51 +41,27 @@ def chromium(path: str) -> Iterator[Browser]:
         browser.close()
 
 
-class Federation:
+class Federation(Servers):
     """A main server with two workers, and two devices with the built-in digits.
 
     Args:
-        directory: where their state and pictures go.
-        tasks: a tasks.toml.
+        directory: where all they have goes.
+        tasks: the text of a tasks.toml.
         heartbeat_seconds: how often devices call; lost after three missed.
     """
 
-    def __init__(self, directory: Path, tasks: Path, heartbeat_seconds: float) -> None:
-        self.dataset = directory / "dataset"
-        self.backbones = directory / "backbones"
-        write_digits(self.dataset, DEVICES)
-        self.main_server = Server(
-            "main_server.wsgi:app",
-            directory / "main_server",
-            TASKS_FILE=str(tasks),
-            WORKERS="2",
-            HEARTBEAT_SECONDS=str(heartbeat_seconds),
-        )
-        self.devices = {
-            name: Server(
-                f"{name}.wsgi:app",
-                directory / name,
-                MAIN_SERVER_URL=self.main_server.url,
-                DATASET_DIRECTORY=str(self.dataset / name),
-                BACKBONE_DIRECTORY=str(self.backbones),
-            )
-            for name in DEVICES
-        }
+    def __init__(self, directory: Path, tasks: str, heartbeat_seconds: float) -> None:
+        super().__init__(directory, tasks, heartbeat_seconds, DEVICES)
+        write_digits(directory / "dataset", DEVICES)
 
     def start_devices(self) -> None:
         """Start both devices and wait until each has measured the global model of digits."""
         for device in self.devices.values():
             device.start(wait=False)
         for device in self.devices.values():
-            wait_until(device.answers)
+            wait_until(device.is_ready)
             self.wait_until_measured(device)
 
     def wait_until_measured(self, device: Server) -> None:
         """Wait until a device has installed and evaluated the newest version of digits."""
         wait_until(lambda: (device.task("digits") or {}).get("evaluation"))
-
-    def stop(self) -> None:
-        """Stop every server that was started."""
-        for server in (*self.devices.values(), self.main_server):
-            if hasattr(server, "process"):
-                server.stop()

@@ -8,7 +8,7 @@ from playwright.sync_api import FloatRect, Locator, Page
 
 from tests.browser.control import ControlPage
 from tests.browser.federation import Federation, chromium, find_chromium
-from tests.device.processes import ROOT
+from tests.server import ROOT
 
 _IMAGES = ROOT / "docs" / "images"
 
@@ -20,20 +20,20 @@ def main() -> None:
         sys.exit("There is no Chromium on the PATH. Install it, or name it: CHROMIUM=/path/to/it")
     _IMAGES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as directory, chromium(path) as browser:
-        tasks = ROOT / "main_server" / "tasks.toml"
+        tasks = (ROOT / "main_server" / "tasks.toml").read_text()
         federation = Federation(Path(directory), tasks, heartbeat_seconds=1)
         try:
-            federation.main_server.start()
+            federation.main.start()
             federation.start_devices()
             page = browser.new_page(viewport={"width": 1280, "height": 900})
-            control = ControlPage(page, federation.main_server.url)
+            control = ControlPage(page, federation.main.url)
             control.run(5)
             control.outcome()
             _take(page, "control-page", control.section("Rounds"))
             page.goto(federation.devices["device1"].url)
             _take(page, "device-page", page.get_by_role("region", name="digits"))
         finally:
-            federation.stop()
+            federation.close()
 
 
 def _take(page: Page, name: str, until: Locator) -> None:

@@ -8,18 +8,18 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.control import AGGREGATE, DISTRIBUTE, SEND, STEPS, TRAIN, ControlPage
 from tests.browser.federation import Federation
-from tests.device.processes import Server
+from tests.server import Server
 
 pytestmark = pytest.mark.browser
 
 
 def jobs(federation: Federation, kind: str) -> list[dict[str, Any]]:
-    listed: list[dict[str, Any]] = federation.main_server.http.get("/jobs").json()["jobs"]
+    listed: list[dict[str, Any]] = federation.main.http.get("/jobs").json()["jobs"]
     return [job for job in listed if job["kind"] == kind]
 
 
 def newest_version(federation: Federation) -> int:
-    versions = federation.main_server.http.get("/models?task=digits").json()["versions"]
+    versions = federation.main.http.get("/models?task=digits").json()["versions"]
     return int(versions[0]["version"])
 
 
@@ -70,7 +70,7 @@ def test_whole_rounds(control_without_scripts: ControlPage) -> None:
 def test_stopping_after_the_step_while_another_tab_looks_on(
     control: ControlPage, federation: Federation
 ) -> None:
-    other = ControlPage(control.page.context.new_page(), federation.main_server.url)
+    other = ControlPage(control.page.context.new_page(), federation.main.url)
     before = control.newest_round()
     control.run(1000)
     expect(control.button(TRAIN)).to_be_disabled()
@@ -123,11 +123,11 @@ def test_a_double_click_and_reloads_do_nothing_twice(
 def test_back_after_a_step_is_a_page_and_no_second_step(
     control: ControlPage, federation: Federation
 ) -> None:
-    control.page.goto(f"{federation.main_server.url}/")
+    control.page.goto(f"{federation.main.url}/")
     control.do(SEND)
     before = len(jobs(federation, "sendmodel"))
     control.page.go_back()
-    expect(control.page).to_have_url(f"{federation.main_server.url}/")
+    expect(control.page).to_have_url(f"{federation.main.url}/")
     expect(control.button(TRAIN)).to_be_enabled()
     control.page.go_forward()
     expect(control.button(TRAIN)).to_be_enabled()
@@ -147,7 +147,7 @@ def test_switching_tasks(control: ControlPage, page: Page) -> None:
 
 
 def test_the_first_visit_waits_for_a_device(page: Page, tmp_path: Path) -> None:
-    server = Server("main_server.wsgi:app", tmp_path)
+    server = Server("main_server.wsgi:app", tmp_path, {})
     try:
         server.start()
         control = ControlPage(page, server.url)

@@ -5,7 +5,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from main_server.settings import read_tasks
 from tests.browser.federation import Federation
-from tests.device.processes import ROOT
+from tests.server import ROOT
 
 pytestmark = pytest.mark.browser
 
@@ -31,7 +31,7 @@ def test_its_state(digits: Locator, page: Page, federation: Federation) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text("device1")
     expect(digits).to_contain_text("631 to train on, 90 to validate, 181 to test")
     expect(digits).to_contain_text("own test pictures")
-    page.get_by_role("link", name=federation.main_server.url).click()
+    page.get_by_role("link", name=federation.main.url).click()
     expect(page).to_have_title("Fedbell: digits")
 
 

@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.control import AGGREGATE, TRAIN, ControlPage
 from tests.browser.federation import Federation
-from tests.device.processes import wait_until
+from tests.server import wait_until
 
 pytestmark = pytest.mark.browser
 
@@ -18,7 +18,7 @@ def badge(control: ControlPage, device: str) -> str:
 
 
 def test_aggregating_before_anything_was_sent(control: ControlPage, federation: Federation) -> None:
-    federation.main_server.post("/aggregate_models?task=digits")  # uses up what may be there
+    federation.main.post("/aggregate_models?task=digits")  # uses up what may be there
     told = control.do(AGGREGATE)
     assert "Too few updates" in told
     assert "Missing: device1, device2" in told
@@ -57,12 +57,12 @@ def test_a_device_that_is_down_is_forgotten_and_comes_back(
 
 
 def test_a_missing_backbone_file(page: Page, federation: Federation) -> None:
-    control = ControlPage(page, federation.main_server.url, "faces")
+    control = ControlPage(page, federation.main.url, "faces")
     for device in federation.devices:
         row = control.device(device)
         # The page looks again by itself while there is no model.
         expect(row).to_contain_text("faces.safetensors", timeout=60_000)
-        expect(row).to_contain_text(f"Put the file into {federation.backbones}")
+        expect(row).to_contain_text(f"Put the file into {federation.directory / 'backbones'}")
     expect(page.get_by_text("No device is ready")).to_be_visible()
     assert "There is no global model yet" in control.do(TRAIN)
 
@@ -72,7 +72,7 @@ def test_a_missing_backbone_file(page: Page, federation: Federation) -> None:
 
 
 def test_an_unreadable_picture_is_named(control: ControlPage, federation: Federation) -> None:
-    broken: Path = federation.dataset / "device1" / "digits" / "train" / "3" / "broken.png"
+    broken: Path = federation.dataset("device1", "digits") / "train" / "3" / "broken.png"
     broken.write_bytes(b"no picture")
     try:
         assert "3/broken.png" in control.do(TRAIN)

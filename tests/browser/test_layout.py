@@ -51,7 +51,7 @@ _INLINE = "script:not([src]), style, [style], [onclick], [onload], [onsubmit], [
 def opened(request: pytest.FixtureRequest, page: Page, federation: Federation) -> Page:
     """Each page of the servers, opened."""
     server, _, path = str(request.param).partition("/")
-    servers = {"main_server": federation.main_server, **federation.devices}
+    servers = {"main_server": federation.main, **federation.devices}
     answer = page.goto(f"{servers[server].url}/{path}")
     assert answer is not None
     assert answer.ok

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from shared.device.settings import DeviceSettings
-from tests.device.processes import Connection, Server
+from tests.device.processes import Connection
+from tests.server import Server
 
 #: Two classes that a small network tells apart easily.
 CLASSES = {"dark": 40, "light": 210}
@@ -75,9 +76,8 @@ def _main_server(directory: Path) -> Server:
     tasks.write_text(textwrap.dedent(TASKS))
     return Server(
         "main_server.wsgi:app",
-        directory / "state",
-        TASKS_FILE=str(tasks),
-        HEARTBEAT_SECONDS="0.2",
+        directory,
+        {"TASKS_FILE": str(tasks), "HEARTBEAT_SECONDS": "0.2"},
     )
 
 
@@ -114,10 +114,12 @@ def device(connection: Connection, tmp_path_factory: pytest.TempPathFactory) -> 
     directory = tmp_path_factory.mktemp("device")
     server = Server(
         "device1.wsgi:app",
-        directory / "state",
-        MAIN_SERVER_URL=connection.url,
-        DATASET_DIRECTORY=str(write_dataset(directory / "dataset")),
-        BACKBONE_DIRECTORY=str(directory / "backbones"),
+        directory,
+        {
+            "MAIN_SERVER_URL": connection.url,
+            "DATASET_DIRECTORY": str(write_dataset(directory / "dataset")),
+            "BACKBONE_DIRECTORY": str(directory / "backbones"),
+        },
     )
     server.start()
     yield server

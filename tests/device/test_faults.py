@@ -10,16 +10,8 @@ import numpy as np
 import pytest
 
 from shared.federated.weights import open_weights, read_weights, write_weights
-from tests.device.processes import (
-    INSTALL,
-    SEND,
-    TRAIN,
-    Connection,
-    Server,
-    dataset,
-    wait_for_version,
-    wait_until,
-)
+from tests.device.processes import INSTALL, SEND, TRAIN, Connection, dataset, wait_for_version
+from tests.server import Server, wait_until
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -9,16 +9,8 @@ import pytest
 
 from shared.federated.update import UpdateHeader
 from shared.federated.weights import open_weights, read_weights
-from tests.device.processes import (
-    INSTALL,
-    SEND,
-    TRAIN,
-    Connection,
-    Server,
-    dataset,
-    wait_for_version,
-    wait_until,
-)
+from tests.device.processes import INSTALL, SEND, TRAIN, Connection, dataset, wait_for_version
+from tests.server import Server, wait_until
 
 
 def test_it_answers_before_tensorflow_is_there_and_learns_its_tasks(device: Server) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from shared.device.settings import DeviceSettings
 from shared.errors import ConfigurationError
-from tests.device.processes import ROOT, Server
+from tests.server import ROOT, Server
 
 GOOD = """
 device_name = "door"
@@ -69,9 +69,10 @@ def test_a_wrong_value_is_named(tmp_path: Path, good: str, bad: str, name: str) 
 
 
 def test_a_wrong_setting_stops_the_start_with_one_line(tmp_path: Path) -> None:
-    server = Server("device1.wsgi:app", tmp_path, TRAINER_THREADS="none", DATASET_DIRECTORY="x")
+    settings = {"TRAINER_THREADS": "none", "DATASET_DIRECTORY": "x"}
+    server = Server("device1.wsgi:app", tmp_path, settings)
     server.start(wait=False)
-    assert server.process.wait(30) != 0
+    assert server.exit_status() != 0
     lines = [line for line in server.log.read_text().splitlines() if "trainer_threads" in line]
     assert len(lines) == 1
     assert lines[0].startswith("The configuration is wrong: ")

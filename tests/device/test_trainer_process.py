@@ -16,7 +16,7 @@ from shared.device.trainer_process import Trainer, TrainerDied
 from shared.federated.task import Task, TrainingSettings
 from shared.web.jobs import Job, JobCancelled, JobControl, Jobs
 from tests.device.conftest import write_dataset, write_pictures
-from tests.device.processes import wait_until
+from tests.server import wait_until
 
 SHADES = Task(name="shades", classes=("dark", "light"), image_size=32).model_dump(mode="json")
 

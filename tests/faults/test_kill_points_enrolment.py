@@ -8,10 +8,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.device.processes import wait_until
 from tests.faults.kill_points import Point, Trap, walk
 from tests.federation import Federation
-from tests.server import Server
+from tests.server import Server, wait_until
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(3600)]
 

@@ -12,10 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests.device.processes import wait_until
 from tests.faults.checks import Ledger
 from tests.federation import TASKS, Federation
-from tests.server import Server
+from tests.server import Server, wait_until
 
 pytestmark = pytest.mark.faults
 

@@ -13,11 +13,10 @@ from typing import Any
 
 import pytest
 
-from tests.device.processes import wait_until
 from tests.faults.checks import check_files
 from tests.faults.kill_points import Trap
 from tests.federation import Federation
-from tests.server import Server, is_gone
+from tests.server import Server, is_gone, wait_until
 
 pytestmark = pytest.mark.faults
 
