@@ -3,7 +3,7 @@
 from typing import Any
 
 from apiflask import APIBlueprint
-from flask import Response, jsonify, request, send_file
+from flask import Response, request, send_file
 
 from main_server.schemas import ClientStatus, HeartbeatAnswer, TaskQuery, UpdateTaken
 from main_server.server import MainServer
@@ -68,7 +68,8 @@ def blueprint(server: MainServer) -> APIBlueprint:
     def cmodel(query_data: TaskQuery) -> dict[str, Any]:
         device = server.devices.authenticate(_token())
         task = server.task(query_data.task)
-        with server.uploads.receive(request) as upload:
+        usual = server.versions.newest(task.name).bytes
+        with server.uploads.receive(request, usual) as upload:
             return server.models.take_update(task, upload, device)
 
     @calls.put("/models/0")
@@ -116,12 +117,6 @@ def blueprint(server: MainServer) -> APIBlueprint:
         )
         response.headers["Fedbell-Version"] = str(row.version)
         return response
-
-    @calls.delete("/devices/<device>")
-    @calls.doc(summary="Forget a device; it may enrol anew, with another token")
-    def forget_device(device: str) -> Response:
-        server.devices.forget(device)
-        return jsonify({"forgotten": device})
 
     return calls
 

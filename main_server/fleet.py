@@ -1,16 +1,26 @@
-"""Calls to the devices: side by side, with time-outs, each answer or error by itself."""
+"""Calls to the devices: side by side, with time-outs, each answer or error by itself.
 
+A device is not trusted with more than its own part: what it answers is limited in size and
+time and checked, and what is wrong with it is that device's error alone.
+"""
+
+import json
 import socket
+import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
+from pydantic import BaseModel, ValidationError
 
 from shared.errors import FedbellError
 
 _CONNECT_SECONDS = 3.0
 _MOST_AT_ONCE = 64
+_MOST_ANSWER_BYTES = 1024 * 1024
+_MOST_SENTENCE = 2000
 #: A device that vanishes from the network is noticed by these: while we wait for its answer,
 #: and (the last one, in milliseconds) while what we sent is not acknowledged.
 _KEEPALIVE = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)] + [
@@ -39,6 +49,33 @@ class EveryDeviceFailed(FedbellError):
     title = "The step failed on every device"
 
 
+@dataclass(frozen=True)
+class Target:
+    """Where a device is called: its url, at an IP address that was checked (None: look it up)."""
+
+    url: str
+    address: str | None
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step as devices are asked for it.
+
+    Attributes:
+        name: such as ``modeltrain``.
+        task: the task's name.
+        body: sent as JSON.
+        answer: what a good answer is; what it does not name is left out.
+        seconds: how long a device may take.
+    """
+
+    name: str
+    task: str
+    body: Mapping[str, Any]
+    answer: type[BaseModel]
+    seconds: float
+
+
 class Fleet:
     """The devices, as the main server calls them."""
 
@@ -48,80 +85,104 @@ class Fleet:
         transport = httpx.HTTPTransport(retries=1, limits=alone, socket_options=_KEEPALIVE)
         self._client = httpx.Client(transport=transport, follow_redirects=False)
 
-    def ask(
-        self,
-        urls: Mapping[str, str],
-        step: str,
-        task: str,
-        body: Mapping[str, Any],
-        timeout_seconds: float,
-    ) -> dict[str, dict[str, Any]]:
+    def ask(self, targets: Mapping[str, Target], step: Step) -> dict[str, dict[str, Any]]:
         """POST one step to every device, side by side.
 
         Args:
-            urls: device name to its address.
-            step: such as ``modeltrain``.
+            targets: by device name.
 
         Returns:
             By device: its answer, or ``{"error": problem details}``.
 
         Raises:
-            NoDevices: ``urls`` is empty.
+            NoDevices: there is no target.
             EveryDeviceFailed: no device answered well; its member ``devices`` says why.
         """
-        if not urls:
+        if not targets:
             raise NoDevices(
-                f"No device takes part in {task}. Start one that has pictures in "
-                f"dataset/<device>/{task}, and look at the page's device table."
+                f"No device takes part in {step.task}. Start one that has pictures in "
+                f"dataset/<device>/{step.task}, and look at the page's device table."
             )
-        with ThreadPoolExecutor(min(len(urls), _MOST_AT_ONCE)) as pool:
-            calls = {
-                name: pool.submit(self._ask_one, name, url, step, task, body, timeout_seconds)
-                for name, url in urls.items()
-            }
-            answers = {name: call.result() for name, call in calls.items()}
+        pool = ThreadPoolExecutor(min(len(targets), _MOST_AT_ONCE))
+        calls = {
+            name: pool.submit(self._ask_one, name, target, step) for name, target in targets.items()
+        }
+        wait(calls.values(), timeout=step.seconds + _CONNECT_SECONDS)
+        pool.shutdown(wait=False, cancel_futures=True)
+        answers = {
+            name: call.result() if call.done() and not call.cancelled() else _too_slow(name, step)
+            for name, call in calls.items()
+        }
         if all("error" in answer for answer in answers.values()):
-            told = "; ".join(
-                f"{name}: {answer['error']['detail']}" for name, answer in answers.items()
-            )
-            raise EveryDeviceFailed(told, devices=answers)
+            told = [f"{name}: {answer['error']['detail']}" for name, answer in answers.items()]
+            raise EveryDeviceFailed("; ".join(told), devices=answers)
         return answers
 
-    def _ask_one(
-        self,
-        name: str,
-        url: str,
-        step: str,
-        task: str,
-        body: Mapping[str, Any],
-        timeout_seconds: float,
-    ) -> dict[str, Any]:
-        address = f"{url.rstrip('/')}/{step}"
-        timeout = httpx.Timeout(timeout_seconds, connect=_CONNECT_SECONDS)
+    def _ask_one(self, name: str, target: Target, step: Step) -> dict[str, Any]:
+        address = f"{target.url.rstrip('/')}/{step.name}"
         try:
-            response = self._client.post(
-                address, params={"task": task}, json=dict(body), timeout=timeout
-            )
-            answer = response.json()
+            status, body = self._post(address, target.address, step)
         except httpx.TimeoutException:
-            return _error("device-timeout", f"{name} did not answer in time at {address}.")
+            return _too_slow(name, step)
         except httpx.HTTPError as error:
             return _error(
                 "device-away",
                 f"{name} cannot be reached at {address} ({error or type(error).__name__}). Start "
                 "it; it then fetches the versions it missed.",
             )
-        except ValueError:
-            return _error("device-answer", f"What answers at {address} is not a Fedbell device.")
-        if response.is_success and isinstance(answer, dict):
-            return answer
-        return (
-            {"error": answer}
-            if isinstance(answer, dict) and "detail" in answer
-            else _error("device-answer", f"{name} answered {response.status_code} at {address}.")
-        )
+        try:
+            answer = json.loads(body)
+            if 200 <= status < 300:
+                return step.answer.model_validate(answer).model_dump(mode="json")
+            return _error(
+                str(answer["type"]).rpartition(":")[2], str(answer["detail"]), answer.get("title")
+            )
+        except (ValueError, ValidationError, KeyError, TypeError, AttributeError, RecursionError):
+            return _error(
+                "device-answer",
+                f"What {name} answered ({status}) at {address} is no answer to {step.name}. Is it "
+                "a Fedbell device of the same version?",
+            )
+
+    def _post(self, address: str, ip_address: str | None, step: Step) -> tuple[int, bytes]:
+        """The status and body of an answer. Raises httpx.HTTPError, also for too long ones."""
+        url, headers, extensions = httpx.URL(address, params={"task": step.task}), {}, {}
+        if ip_address is not None:
+            # The name may mean another machine by now; the address is the one that was checked.
+            headers = {"Host": url.netloc.decode()}
+            extensions = {"sni_hostname": url.host}
+            url = url.copy_with(host=ip_address)
+        deadline = time.monotonic() + step.seconds
+        body = bytearray()
+        with self._client.stream(
+            "POST",
+            url,
+            json=dict(step.body),
+            headers=headers,
+            extensions=extensions,
+            timeout=httpx.Timeout(step.seconds, connect=_CONNECT_SECONDS),
+        ) as response:
+            for block in response.iter_raw():
+                body += block
+                if time.monotonic() > deadline:
+                    raise httpx.ReadTimeout("it sends too slowly")
+                if len(body) > _MOST_ANSWER_BYTES:
+                    raise httpx.RemoteProtocolError("its answer is too long")
+        return response.status_code, bytes(body)
 
 
-def _error(kind: str, detail: str) -> dict[str, Any]:
-    problem = {"type": f"urn:fedbell:problem:{kind}", "title": "The step failed", "detail": detail}
-    return {"error": problem}
+def _too_slow(name: str, step: Step) -> dict[str, Any]:
+    return _error(
+        "device-timeout",
+        f"{name} did not finish {step.name} within {step.seconds:g} s. Look at its page.",
+    )
+
+
+def _error(kind: str, detail: str, title: str | None = None) -> dict[str, Any]:
+    return {
+        "error": {
+            "type": f"urn:fedbell:problem:{kind[:64]}",
+            "title": str(title or "The step failed")[:_MOST_SENTENCE],
+            "detail": detail[:_MOST_SENTENCE],
+        }
+    }

@@ -99,9 +99,23 @@ def blueprint(server: MainServer) -> APIBlueprint:
         }
 
     @calls.get("/devices")
-    @calls.doc(summary="The devices: where they are, and how they do")
-    def list_devices() -> dict[str, Any]:
-        return {"devices": devices_as_json(server, None)}
+    @calls.input(TaskQuery, location="query")
+    @calls.doc(
+        summary="The devices: where they are, and how they do",
+        description="All of them; with ?task= those that know the task.",
+    )
+    def list_devices(query_data: TaskQuery) -> dict[str, Any]:
+        task = server.task(query_data.task).name if query_data.task else None
+        return {"devices": devices_as_json(server, task)}
+
+    @calls.delete("/devices/<device>")
+    @calls.doc(
+        summary="Forget a device that is lost; it may enrol anew, with another token",
+        description="409 while it is online.",
+    )
+    def forget_device(device: str) -> dict[str, str]:
+        server.forget(device)
+        return {"forgotten": device}
 
     @calls.get("/rounds")
     @calls.input(PageQuery, location="query")

@@ -1,6 +1,6 @@
 """Making versions of the global model: the first from a device, the next by aggregation."""
 
-import hashlib
+import re
 import time
 import uuid
 from collections.abc import Sequence
@@ -43,22 +43,29 @@ class Models:
     def take_initial(self, task: Task, upload: Upload, device: str) -> bool:
         """Make an upload version 0 of ``task``, unless it has one; whether it was taken.
 
+        The file is written anew, with the metadata that every version has.
+
         Raises:
             UnreadableWeights, SchemaMismatch, NotFinite, BadHeader
         """
+        if self._versions.find(task.name, 0) is not None:
+            return False
         with open_weights(upload.file) as offered:
             offered.check_finite()
             backbone = offered.metadata.get("backbone", "")
             if offered.metadata.get("task") != task.name:
                 raise SchemaMismatch(f"The file is not of task {task.name}.")
-            if len(backbone) != hashlib.sha256().digest_size * 2:
+            if not re.fullmatch(r"[0-9a-f]{64}", backbone):
                 raise BadHeader("backbone: a SHA-256 in hex is missing.")
             fingerprint = offered.schema.fingerprint(backbone)
             if offered.metadata.get("fingerprint") != fingerprint:
                 raise BadHeader("fingerprint: it is not that of these weights and backbone.")
         row, file = self._write(task, 0, read_weights(upload.file), fingerprint, backbone)
         row.released = True
-        return self._versions.add_initial(row, file, device)
+        try:
+            return self._versions.add_initial(row, file, device)
+        finally:
+            file.unlink(missing_ok=True)
 
     def take_update(self, task: Task, upload: Upload, device: str) -> dict[str, Any]:
         """Count an upload as the device's update of the open round.

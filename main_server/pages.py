@@ -68,7 +68,7 @@ def blueprint(server: MainServer) -> APIBlueprint:
     @pages.post("/devices/<device>/forget")
     @pages.input(TaskQuery, location="query")
     def forget_device(device: str, query_data: TaskQuery) -> Response:
-        server.devices.forget(device)
+        server.forget(device)
         return redirect(url_for("pages.control_page", task=query_data.task), code=303)
 
     pages.add_app_template_filter(failures)

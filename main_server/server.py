@@ -15,6 +15,7 @@ from main_server.store.rounds import Rounds
 from main_server.store.tables import Federation, ReceivedUpdate, Round, Tables
 from main_server.store.versions import Versions
 from main_server.uploads import Uploads
+from shared.errors import FedbellError
 from shared.federated.task import Task
 from shared.web.database import Database
 from shared.web.events import EventTables
@@ -22,6 +23,13 @@ from shared.web.health import Metrics
 from shared.web.job_calls import Calls
 from shared.web.jobs import Jobs, JobTables
 from shared.web.problems import NotFound
+
+
+class DeviceOnline(FedbellError):
+    """A device that is there cannot be forgotten: somebody else could then take its name."""
+
+    status = 409
+    title = "The device is online"
 
 
 class MainServer:
@@ -32,7 +40,7 @@ class MainServer:
         self.tasks: Mapping[str, Task] = read_tasks(settings.tasks_file)
         directory = settings.state_directory
         self.database = Database(
-            settings.resolved_database_url(),
+            f"sqlite:///{(directory / 'main_server.db').absolute()}",
             Tables.metadata,
             JobTables.metadata,
             EventTables.metadata,
@@ -56,6 +64,13 @@ class MainServer:
         if name not in self.tasks:
             raise NotFound(f"There is no task {name}. There are: {', '.join(self.tasks)}.")
         return self.tasks[name]
+
+    def forget(self, name: str) -> None:
+        """Remove a lost device, so that it may enrol anew. Raises DeviceOnline, NotFound."""
+        rows = {device.name: device for device in self.devices.all()}
+        if name in rows and self.is_online(rows[name].last_seen):
+            raise DeviceOnline(f"{name} is online. Stop it first; then it can be forgotten.")
+        self.devices.forget(name)
 
     def is_online(self, last_seen: float) -> bool:
         """Whether a device was seen within its last three heartbeats."""

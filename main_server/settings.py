@@ -17,8 +17,6 @@ class MainServerSettings(ServerSettings):
     state_directory: Path = Path("state/main_server")
     #: The tasks of this federation.
     tasks_file: Path = Path(__file__).with_name("tasks.toml")
-    #: An SQLAlchemy URL; default: an SQLite file in the state directory.
-    database_url: str = ""
     #: Hosts, separated by spaces, that a device may give as its own although its calls
     #: come from another address (it sits behind a proxy, say).
     device_hosts: str = ""
@@ -31,11 +29,6 @@ class MainServerSettings(ServerSettings):
     first_version_seconds: float = Field(default=60, ge=0)
     #: The largest update or version taken.
     most_upload_bytes: int = Field(default=512 * 1024 * 1024, gt=0)
-
-    def resolved_database_url(self) -> str:
-        """The database to open."""
-        default = f"sqlite:///{(self.state_directory / 'main_server.db').absolute()}"
-        return self.database_url or default
 
 
 def read_tasks(file: Path) -> Mapping[str, Task]:

@@ -6,9 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from main_server.fleet import Fleet
+from main_server.fleet import Fleet, Step, Target
 from main_server.models import Models
 from main_server.rounds import NothingToDistribute, check_enough
+from main_server.schemas import InstallAnswer, TrainAnswer, UpdateTaken
 from main_server.settings import MainServerSettings
 from main_server.store.devices import Devices
 from main_server.store.rounds import Rounds
@@ -111,20 +112,23 @@ class Steps:
             time.sleep(_LOOK_SECONDS)
 
     def _train(self, task: Task) -> dict[str, Any]:
-        row = self._rounds.open(task)
-        timeout = self._settings.training_timeout_seconds
-        answers = self._fleet.ask(self._urls(task), "modeltrain", task.name, {}, timeout)
-        return {"round": row.number, "devices": answers}
+        started = time.time()
+        number = self._rounds.number_to_come(task.name)
+        seconds = self._settings.training_timeout_seconds
+        step = Step("modeltrain", task.name, {}, TrainAnswer, seconds)
+        answers = self._fleet.ask(self._targets(task), step)
+        self._rounds.open(task, started)
+        return {"round": number, "devices": answers}
 
     def _send(self, task: Task) -> dict[str, Any]:
-        row = self._rounds.open(task)
-        timeout = self._settings.step_timeout_seconds
-        answers = self._fleet.ask(self._urls(task), "sendmodel", task.name, {}, timeout)
-        return {"round": row.number, "devices": answers}
+        number = self._rounds.number_to_come(task.name)
+        seconds = self._settings.step_timeout_seconds
+        step = Step("sendmodel", task.name, {"round": number}, UpdateTaken, seconds)
+        return {"round": number, "devices": self._fleet.ask(self._targets(task), step)}
 
     def _aggregate(self, task: Task) -> dict[str, Any]:
         started = time.monotonic()
-        devices = self._urls(task)
+        devices = self._targets(task)
 
         def check(sent: Collection[str]) -> None:
             check_enough(task, sent, devices)
@@ -149,12 +153,12 @@ class Steps:
                 "Version 0 is with the devices already. Run aggregate_models first."
             )
         self._versions.release(task.name, version)
-        timeout = self._settings.step_timeout_seconds
-        body = {"version": version}
-        answers = self._fleet.ask(self._urls(task), "aggmodel", task.name, body, timeout)
+        seconds = self._settings.step_timeout_seconds
+        step = Step("aggmodel", task.name, {"version": version}, InstallAnswer, seconds)
+        answers = self._fleet.ask(self._targets(task), step)
         for device, answer in answers.items():
-            if "error" not in answer:
-                told = DeviceEvaluation.model_validate(answer.get("evaluation"))
+            if evaluation := answer.get("evaluation"):
+                told = DeviceEvaluation.model_validate(evaluation)
                 self._devices.note_evaluation(task.name, version, device, told)
         self._rounds.mark_distributed(task.name, version)
         federated = self._rounds.evaluations(task.name, [version]).get(version)
@@ -164,17 +168,20 @@ class Steps:
             "evaluation": federated.as_json() if federated else None,
         }
 
-    def _urls(self, task: Task) -> dict[str, str]:
+    def _targets(self, task: Task) -> dict[str, Target]:
         """Where the devices are that take part: those with training pictures of the task."""
         told = self._devices.of_task(task.name)
         taking_part = {name for name, row in told.items() if row.num_samples}
-        return {row.name: row.url for row in self._devices.all() if row.name in taking_part}
+        return {
+            row.name: Target(row.url, row.address)
+            for row in self._devices.all()
+            if row.name in taking_part
+        }
 
     @contextmanager
     def _alone(self, task: Task) -> Iterator[None]:
         busy = StepRunning(
-            f"Another step of {task.name} is running. Wait for it, or stop it on the page; "
-            "GET /jobs says which it is."
+            f"Another step of {task.name} is running. Wait for it; GET /jobs says which it is."
         )
         with exclusive(_lock_file(self._settings.state_directory, task), busy):
             yield

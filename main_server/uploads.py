@@ -12,6 +12,7 @@ from pathlib import Path
 from flask import Request
 
 from shared.errors import FedbellError
+from shared.federated.weights import MOST_HEADER_BYTES
 
 _BLOCK_BYTES = 1024 * 1024
 _OLD_SECONDS = 24 * 3600
@@ -57,16 +58,24 @@ class Uploads:
                     file.unlink()
 
     @contextmanager
-    def receive(self, call: Request) -> Iterator[Upload]:
+    def receive(self, call: Request, usual_bytes: int | None = None) -> Iterator[Upload]:
         """The body of ``call``, as a file that is deleted afterwards unless it was moved.
+
+        Args:
+            usual_bytes: how large such a body is, where that is known: a little more is
+                taken, for what its header says.
 
         Raises:
             TooLarge, CutShort
         """
-        call.max_content_length = None  # counted here, while it comes
+        most = self._most_bytes
+        if usual_bytes is not None:
+            most = min(most, usual_bytes + MOST_HEADER_BYTES)
+        # Counted here, while it comes; Flask's own limit must not come first.
+        call.max_content_length = most + 1
         announced = call.content_length
-        if announced is not None and announced > self._most_bytes:
-            raise self._too_large()
+        if announced is not None and announced > most:
+            raise self._too_large(most)
         descriptor, name = tempfile.mkstemp(dir=self._directory, suffix=".part")
         file = Path(name)
         try:
@@ -74,8 +83,8 @@ class Uploads:
                 digest, received = hashlib.sha256(), 0
                 while block := call.stream.read(_BLOCK_BYTES):
                     received += len(block)
-                    if received > self._most_bytes:
-                        raise self._too_large()
+                    if received > most:
+                        raise self._too_large(most)
                     digest.update(block)
                     target.write(block)
                 if announced is not None and received != announced:
@@ -86,8 +95,12 @@ class Uploads:
         finally:
             file.unlink(missing_ok=True)
 
-    def _too_large(self) -> TooLarge:
+    def _too_large(self, most: int) -> TooLarge:
+        if most < self._most_bytes:
+            return TooLarge(
+                f"At most {most} bytes are taken: no update of this task's network is larger."
+            )
         return TooLarge(
-            f"At most {self._most_bytes} bytes are taken. If the network is meant to be this "
-            "large, raise MOST_UPLOAD_BYTES on the main server."
+            f"At most {most} bytes are taken. If the network is meant to be this large, raise "
+            "MOST_UPLOAD_BYTES on the main server."
         )

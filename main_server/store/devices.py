@@ -91,11 +91,11 @@ class Devices:
             raise WrongJoinToken(f"Give {name} this federation's join token (JOIN_TOKEN).")
         if known is None and len(token) < _SHORTEST_TOKEN:
             raise WrongToken(f"A device's token has at least {_SHORTEST_TOKEN} characters.")
-        if known is None or known.url != url:
-            self._check_address(url, caller)
+        address = self._check_address(url, caller)
         with self._database.write() as session:
             device = self._enrolled(session, name, url, hash_token(token))
-            device.url, device.page_url, device.last_seen = url, page_url, time.time()
+            device.url, device.address, device.page_url = url, address, page_url
+            device.last_seen = time.time()
 
     def _may_join(self, join_token: str) -> bool:
         expected = self._join_token.encode()
@@ -104,6 +104,12 @@ class Devices:
     def _enrolled(self, session: Session, name: str, url: str, token_hash: str) -> Device:
         device = session.get(Device, name)
         if device is None:
+            other = session.scalar(select(Device.name).where(Device.token_hash == token_hash))
+            if other is not None:
+                raise WrongToken(
+                    f"This token is {other}'s. Was its state copied to {name}? Start {name} with "
+                    "a state directory of its own."
+                )
             device = Device(name=name, token_hash=token_hash, enrolled=time.time())
             session.add(device)
             record(session, "device_enrolled", f"{name} enrolled, at {url}", device=name)
@@ -115,8 +121,12 @@ class Devices:
             )
         return device
 
-    def _check_address(self, url: str, caller: str) -> None:
-        """A device may only name a host that its own call came from: nobody else's."""
+    def _check_address(self, url: str, caller: str) -> str | None:
+        """A device may only name a host that its own call came from: nobody else's.
+
+        Returns:
+            The IP address to call it at; None where its host is trusted.
+        """
         try:
             parts = urlsplit(url)
             port = parts.port
@@ -129,7 +139,7 @@ class Devices:
                 f"device_url {url[:200]!r} is not of the form http://host:port, without a path."
             )
         if host in self._trusted_hosts:
-            return
+            return None
         try:
             found = socket.getaddrinfo(host, port or 80, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
@@ -142,6 +152,7 @@ class Devices:
                 f"device_url {url[:200]} is not where this call came from ({caller}). If that is "
                 f"right, start the main server with DEVICE_HOSTS={host}."
             )
+        return caller
 
     def note_task(
         self, device: str, task: str, num_samples: int, version: int | None, problem: str | None

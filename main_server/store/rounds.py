@@ -43,10 +43,23 @@ class Rounds:
         self._database = database
         self._directory = directory
 
-    def open(self, task: Task) -> Round:
-        """The open round, opened when there is none. Raises NoModelYet."""
+    def open(self, task: Task, started: float) -> Round:
+        """The open round; opened, as of ``started``, when there is none. Raises NoModelYet."""
         with self._database.write() as session:
-            return _open(session, task)
+            return _open(session, task, started)
+
+    def number_to_come(self, task: str) -> int:
+        """The open round's number, or the one that the next round will have.
+
+        Raises:
+            NoModelYet: there can be no round yet.
+        """
+        with self._database.read() as session:
+            newest_version(session, task)
+            row = _newest(session, task)
+        if row is None:
+            return 1
+        return row.number if row.status == rules.OPEN else row.number + 1
 
     def receive(
         self, task: Task, header: UpdateHeader, device: str, file: Path, sha256: str
@@ -75,7 +88,7 @@ class Rounds:
                 base_version=model.version,
                 fingerprint=model.fingerprint,
             )
-            row = _open(session, task)
+            row = _open(session, task, time.time())
             update = ReceivedUpdate(
                 round_id=row.id,
                 device=device,
@@ -208,7 +221,7 @@ def _newest(session: Session, task: str) -> Round | None:
     )
 
 
-def _open(session: Session, task: Task) -> Round:
+def _open(session: Session, task: Task, started: float) -> Round:
     model = newest_version(session, task.name)
     row = _newest(session, task.name)
     if row is not None and row.status == rules.OPEN:
@@ -220,7 +233,7 @@ def _open(session: Session, task: Task) -> Round:
         status=rules.OPEN,
         strategy=task.strategy,
         base_version=model.version,
-        started=time.time(),
+        started=started,
         updates=[],
     )
     session.add(opened)

@@ -21,14 +21,19 @@ class Federation(Tables):
 
 
 class Device(Tables):
-    """An enrolled device. ``token_hash`` is the SHA-256 of its token."""
+    """An enrolled device. ``token_hash`` is the SHA-256 of its token.
+
+    ``address``: the IP address that the host of ``url`` is called at, the one the device
+    itself called from; None where its host is trusted and looked up.
+    """
 
     __tablename__ = "devices"
 
     name: Mapped[str] = mapped_column(primary_key=True)
     url: Mapped[str]
+    address: Mapped[str | None]
     page_url: Mapped[str]
-    token_hash: Mapped[str]
+    token_hash: Mapped[str] = mapped_column(unique=True)
     enrolled: Mapped[float]
     last_seen: Mapped[float]
 

@@ -3,13 +3,18 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from shared.errors import FedbellError
 from shared.federated.task import Name
 from shared.federated.weights import Weights
+
+#: What a training measures, of its last epoch.
+Metric = Literal["loss", "accuracy", "val_loss", "val_accuracy"]
+
+_MOST_METRICS_CHARACTERS = 500
 
 #: More samples than any device holds; keeps sums of products exact in float64.
 MOST_SAMPLES = 2**29
@@ -33,13 +38,17 @@ class UpdateHeader(BaseModel):
     base_version: int = Field(ge=0, le=2**31)
     num_samples: int = Field(ge=1, le=MOST_SAMPLES)
     #: The last epoch's loss, accuracy, val_loss and val_accuracy, as far as there are any.
-    metrics: Mapping[str, Annotated[float, Field(allow_inf_nan=False)]]
+    metrics: Mapping[Metric, Annotated[float, Field(allow_inf_nan=False)]]
     fingerprint: str = Field(pattern=r"^[0-9a-f]{64}$")
 
     @field_validator("metrics", mode="before")
     @classmethod
     def _metrics_from_text(cls, metrics: Any) -> Any:
-        return json.loads(metrics) if isinstance(metrics, str) else metrics
+        if not isinstance(metrics, str):
+            return metrics
+        if len(metrics) > _MOST_METRICS_CHARACTERS:
+            raise ValueError("the text is too long")
+        return json.loads(metrics)
 
     @classmethod
     def parse(cls, metadata: Mapping[str, str]) -> Self:

@@ -31,6 +31,9 @@ _DTYPE = "F32"
 #: A safetensors file starts with the length of its JSON header, a little-endian number.
 _LENGTH_BYTES = 8
 
+#: A header this long describes thousands of arrays; reading a longer one costs memory.
+MOST_HEADER_BYTES = 1024 * 1024
+
 
 class UnreadableWeights(FedbellError):
     """Not a safetensors file, or a truncated one."""
@@ -137,6 +140,12 @@ def open_weights(path: Path) -> Iterator[WeightsFile]:
         UnreadableWeights: it is not safetensors, or truncated.
         SchemaMismatch: an array is not float32.
     """
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
+    if length > MOST_HEADER_BYTES:
+        raise UnreadableWeights(
+            f"This is not a whole safetensors file: it announces a header of {length} bytes."
+        )
     try:
         handle = safe_open(path, framework="numpy")
     except (SafetensorError, OSError) as error:

@@ -20,7 +20,8 @@ from shared.errors import FedbellError
 from shared.web.database import Database
 
 _LOOK_SECONDS = 0.5
-_HEARTBEAT_SECONDS = 15.0
+#: Also how long the place of a client that hung up stays taken.
+_HEARTBEAT_SECONDS = 2.0
 _PAGE = 200
 #: Each open stream holds one thread; the rest of the threads answer calls.
 _MOST_STREAMS = 6

@@ -62,7 +62,11 @@ def blueprint(jobs: Jobs) -> APIBlueprint:
         return jobs.get(job).as_json()
 
     @calls.post("/jobs/<job>/cancel")
-    @calls.doc(summary="Ask a running job to stop")
+    @calls.doc(
+        summary="Ask a running job to stop",
+        description="run_rounds stops after the step it is at, a device's training after the "
+        "batch it is at; other steps are short and end by themselves.",
+    )
     def cancel_job(job: str) -> AnyResponse:
         cancelled = jobs.cancel(job)
         if is_page(request):

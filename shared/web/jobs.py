@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from sqlalchemy import JSON, select, update
+from sqlalchemy import JSON, delete, select, update
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from shared.errors import FedbellError
@@ -26,6 +26,8 @@ _log = logging.getLogger(__name__)
 
 #: A lock file this old that nobody holds is left over from a process long gone.
 _OLD_LOCK_SECONDS = 3600
+#: Rounds and the log are kept for ever; how each step went, for 30 days.
+_OLD_JOB_SECONDS = 30 * 24 * 3600
 
 Status = Literal["running", "done", "failed", "cancelled"]
 
@@ -118,7 +120,7 @@ class Jobs:
         self._directory = directory
         self._process = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
         self._alive = try_lock(self._lock_file(self._process))
-        self._remove_old_locks()
+        self._remove_what_is_old()
 
     def run(self, kind: str, task: str, work: Work) -> dict[str, Any]:
         """Run ``work`` in this thread, as a job; its answer, or its error."""
@@ -223,8 +225,10 @@ class Jobs:
                         _end(session, row.id, "failed", None, error.as_problem())
             lock.release()
 
-    def _remove_old_locks(self) -> None:
+    def _remove_what_is_old(self) -> None:
         self._bury_the_lost()
+        with self._database.write() as session:
+            session.execute(delete(Job).where(Job.finished < time.time() - _OLD_JOB_SECONDS))
         for path in self._directory.glob("*.lock"):
             with suppress(FileNotFoundError):  # another process that starts was quicker
                 old = time.time() - path.stat().st_mtime > _OLD_LOCK_SECONDS

@@ -1,6 +1,7 @@
 """Errors as RFC 9457 problem details (application/problem+json)."""
 
 import logging
+import shlex
 import uuid
 from typing import Any
 
@@ -79,7 +80,7 @@ def _http_error(error: HTTPException) -> Response:
     status = error.code or 500
     detail = error.description or ""
     if isinstance(error, MethodNotAllowed) and "POST" in (error.valid_methods or ()):
-        detail = f"This call takes POST. Try: curl -X POST '{request.url}'"
+        detail = f"This call takes POST. Try: curl -X POST {shlex.quote(request.url)}"
     elif isinstance(error, HTTPBadRequest) and request.is_json:
         detail = "The body is not JSON."
     elif isinstance(error, RequestEntityTooLarge):

@@ -1,5 +1,6 @@
 """What the main server refuses: with problem details, and with nothing changed."""
 
+import json
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -140,6 +141,59 @@ def test_a_body_above_the_cap(make_app: Callable[..., APIFlask], state: Path) ->
     assert snapshot(state) == before
 
 
+def test_nothing_larger_than_the_network_is_taken(device: ThinDevice, state: Path) -> None:
+    before = snapshot(state)
+    response = device.send(bytes(2 * 1024 * 1024))
+    assert response.status_code == 413
+    assert "no update of this task's network is larger" in response.json["detail"]
+    assert snapshot(state) == before
+
+
+def test_a_header_that_would_fill_the_memory(device: ThinDevice, state: Path) -> None:
+    before = snapshot(state)
+    response = device.send((2**40).to_bytes(8, "little") + b"{}")
+    assert response.status_code == 422
+    assert "header of 1099511627776 bytes" in response.json["detail"]
+    assert snapshot(state) == before
+
+
+@pytest.mark.parametrize(
+    "metrics", ["[" * 400, "[" * 100_000, '{"mood": 1}', json.dumps({"loss": [1] * 50})]
+)
+def test_metrics_are_four_numbers_at_most(device: ThinDevice, state: Path, metrics: str) -> None:
+    before = snapshot(state)
+    response = device.send(metrics=metrics)
+    assert response.status_code == 422
+    assert "metrics" in response.json["detail"]
+    assert snapshot(state) == before
+
+
+def test_a_token_belongs_to_one_device(device: ThinDevice) -> None:
+    copy = ThinDevice(device.client, "device2")
+    copy.token = device.token
+    response = copy.status()
+    assert response.status_code == 401
+    assert "device1's" in response.json["detail"]
+
+
+def test_a_device_that_is_there_is_not_forgotten(device: ThinDevice) -> None:
+    for response in (
+        device.client.delete("/devices/device1"),
+        device.client.post("/devices/device1/forget"),
+    ):
+        assert response.status_code == 409
+        assert "device1 is online" in response.json["detail"]
+
+
+def test_sending_when_nobody_can_changes_nothing(device: ThinDevice, state: Path) -> None:
+    before = snapshot(state)
+    for step in ("modeltrain", "sendmodel"):
+        response = device.client.post(f"/{step}")  # nobody listens where the thin device is
+        assert response.status_code == 502
+        assert "device1 cannot be reached" in response.json["detail"]
+        assert snapshot(state) == before
+
+
 def test_an_unknown_device_and_a_wrong_token(device: ThinDevice, state: Path) -> None:
     before = snapshot(state)
     stranger = ThinDevice(device.client, "device9")
@@ -266,47 +320,6 @@ def test_distributing_before_aggregating(device: ThinDevice) -> None:
     assert "aggregate_models first" in response.json["detail"]
 
 
-STEPS = ["modeltrain", "sendmodel", "aggregate_models", "send_model_clients", "run_rounds"]
-
-
-@pytest.mark.parametrize("step", STEPS)
-def test_a_step_is_never_a_get(device: ThinDevice, state: Path, step: str) -> None:
-    before = snapshot(state)
-    response = device.client.get(f"/{step}")
-    assert response.status_code == 405
-    assert f"curl -X POST 'http://localhost/{step}'" in response.json["detail"]
-    assert "POST" in response.headers["Allow"]
-    assert snapshot(state) == before
-
-
-@pytest.mark.parametrize("step", STEPS)
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {"Origin": "http://evil.example"},
-        {"Origin": "null"},
-        {"Origin": "http://localhost:9999"},
-        {"Sec-Fetch-Site": "cross-site"},
-        {"Sec-Fetch-Site": "same-site"},
-    ],
-)
-def test_another_origin_changes_nothing(
-    device: ThinDevice, state: Path, step: str, headers: dict[str, str]
-) -> None:
-    before = snapshot(state)
-    response = device.client.post(f"/{step}", headers=headers)
-    assert response.status_code == 403
-    assert response.json["type"] == "urn:fedbell:problem:foreign-origin"
-    assert snapshot(state) == before
-
-
-def test_an_unknown_host(device: ThinDevice) -> None:
-    for path in ("/", "/devices", "/healthz"):
-        response = device.client.get(path, headers={"Host": "evil.example"})
-        assert response.status_code == 400
-        assert response.json["type"] == "urn:fedbell:problem:unknown-host"
-
-
 def test_an_unknown_task_names_the_known_ones(client: FlaskClient) -> None:
     for response in (client.post("/modeltrain?task=cats"), client.get("/rounds?task=cats")):
         assert response.status_code == 404
@@ -347,4 +360,4 @@ def test_a_bad_number_of_rounds(device: ThinDevice, rounds: Any) -> None:
 def test_numbers_no_database_holds(device: ThinDevice) -> None:
     assert device.client.get(f"/models/{10**30}").status_code == 404
     assert device.client.get(f"/rounds/{10**30}").status_code == 404
-    assert device.client.get(f"/rounds?before={10**30}").status_code in {200, 400}
+    assert device.client.get(f"/rounds?before={10**30}").status_code == 400

@@ -13,8 +13,9 @@ from flask.testing import FlaskClient
 from safetensors.numpy import load
 
 from main_server.rounds import AGGREGATED, DISTRIBUTED, OPEN, next_step
+from shared.federated.weights import Schema
 
-from .conftest import ThinDevice, initial_weights, snapshot
+from .conftest import BACKBONE, ThinDevice, initial_weights, snapshot
 
 
 def kernel(client: FlaskClient, version: int | str) -> list[float]:
@@ -189,7 +190,10 @@ def test_evaluations_are_weighted_by_test_samples(device: ThinDevice) -> None:
     assert told["accuracy"] == pytest.approx((0.5 * 30 + 0.9 * 10) / 40)
 
 
-def test_a_forgotten_device_may_enrol_anew(device: ThinDevice) -> None:
+def test_a_forgotten_device_may_enrol_anew(make_app: Callable[..., APIFlask]) -> None:
+    device = ThinDevice(make_app(heartbeat_seconds=0.001).test_client(), "device1")
+    device.status()
+    time.sleep(0.01)  # three heartbeats: it is lost
     assert device.client.delete("/devices/device1").status_code == 200
     assert device.client.get("/devices").json["devices"] == []
     assert device.send().status_code == 401
@@ -225,12 +229,34 @@ def test_a_job_of_a_dead_process_is_over(app: APIFlask, make_app: Callable[..., 
     assert told["problem"]["type"] == "urn:fedbell:problem:job-lost"
 
 
-def test_a_chunked_body_is_counted_while_it_comes(device: ThinDevice) -> None:
-    body = device.update()
+@pytest.mark.parametrize(("extra", "status"), [(0, 200), (2 * 1024 * 1024, 413)])
+def test_a_chunked_body_is_counted_while_it_comes(
+    device: ThinDevice, extra: int, status: int
+) -> None:
     response = device.client.post(
-        "/cmodel", input_stream=io.BytesIO(body), content_length=len(body), headers=device.headers
+        "/cmodel",
+        input_stream=io.BytesIO(device.update() + bytes(extra)),
+        headers=device.headers | {"Transfer-Encoding": "chunked"},
+        environ_overrides={"wsgi.input_terminated": True},
     )
-    assert response.status_code == 200
+    assert response.status_code == status
+
+
+def test_a_large_network_is_taken(client: FlaskClient) -> None:
+    device = ThinDevice(client, "device1")
+    device.status()
+    weights = {"kernel": np.ones((1000, 500), np.float32)}  # 2 MB
+    assert device.offer(weights).status_code == 201
+    fingerprint = Schema.of(weights).fingerprint(BACKBONE)
+    assert device.send(device.update(weights, fingerprint=fingerprint)).status_code == 200
+    assert client.post("/aggregate_models").json["version"] == 1
+
+
+def test_offering_again_leaves_no_file_behind(device: ThinDevice, state: Path) -> None:
+    before = snapshot(state)
+    for _ in range(3):
+        assert device.offer().status_code == 200
+    assert snapshot(state) == before
 
 
 @pytest.mark.parametrize(

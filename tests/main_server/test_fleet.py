@@ -1,0 +1,124 @@
+"""Calls to devices that do not do what they should: their error alone, and in time."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from main_server.fleet import EveryDeviceFailed, Fleet, NoDevices, Step, Target
+from main_server.schemas import InstallAnswer
+
+GOOD = {
+    "version": 1,
+    "installed": True,
+    "evaluation": {"accuracy": 0.5, "loss": 1.0, "num_samples": 4},
+}
+
+
+class Device:
+    """A real HTTP server that answers ``body``, slowly if told so."""
+
+    def __init__(self, body: bytes, status: int = 200, pause: float = 0) -> None:
+        hosts: list[str] = []
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                hosts.append(self.headers["Host"])
+                self.rfile.read(int(self.headers["Content-Length"]))
+                self.send_response(status)
+                self.send_header("Location", "http://127.0.0.1:9/")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                try:
+                    for index in range(len(body) if pause else 1):
+                        self.wfile.write(body[index : index + 1] if pause else body)
+                        time.sleep(pause)
+                except OSError:
+                    return  # the main server had enough
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+        self.hosts = hosts
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, args=[0.02], daemon=True).start()
+
+    @property
+    def port(self) -> int:
+        return self.server.server_port
+
+
+@pytest.fixture
+def good() -> Iterator[Device]:
+    device = Device(json.dumps(GOOD).encode())
+    yield device
+    device.server.shutdown()
+    device.server.server_close()
+
+
+def install(seconds: float = 5) -> Step:
+    return Step("aggmodel", "digits", {"version": 1}, InstallAnswer, seconds)
+
+
+def target(device: Device) -> Target:
+    return Target(f"http://127.0.0.1:{device.port}", "127.0.0.1")
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "kind"),
+    [
+        (b"<html>hello</html>", 200, "device-answer"),
+        (b"[]", 200, "device-answer"),
+        (b'{"error": 1}', 200, "device-answer"),
+        (b'{"version": 1, "installed": true}', 200, "device-answer"),
+        (json.dumps(GOOD | {"installed": False}).encode(), 200, "device-answer"),
+        (json.dumps(GOOD | {"evaluation": {"accuracy": 7}}).encode(), 200, "device-answer"),
+        (b"[" * 100_000, 200, "device-answer"),
+        (b" " * 2_000_000, 200, "device-away"),
+        (b"{}", 302, "device-answer"),
+        (b"oops", 500, "device-answer"),
+        (b'{"detail": "no type"}', 409, "device-answer"),
+        (b'{"type": "urn:fedbell:problem:x", "title": "X", "detail": "why"}', 409, "x"),
+    ],
+)
+def test_what_is_wrong_with_one_device_is_its_own_error(
+    good: Device, body: bytes, status: int, kind: str
+) -> None:
+    bad = Device(body, status)
+    answers = Fleet().ask({"good": target(good), "bad": target(bad)}, install())
+    bad.server.shutdown()
+    bad.server.server_close()
+    assert answers["good"]["evaluation"]["accuracy"] == 0.5
+    assert answers["bad"]["error"]["type"] == f"urn:fedbell:problem:{kind}"
+    assert len(answers["bad"]["error"]["detail"]) <= 2000
+
+
+def test_a_device_that_trickles_is_given_up(good: Device) -> None:
+    slow = Device(b" " * 1000, pause=0.1)
+    answers = Fleet().ask({"good": target(good), "slow": target(slow)}, install(seconds=1))
+    slow.server.shutdown()
+    slow.server.server_close()
+    assert "error" not in answers["good"]
+    assert answers["slow"]["error"]["type"] == "urn:fedbell:problem:device-timeout"
+    assert "within 1 s" in answers["slow"]["error"]["detail"]
+
+
+def test_a_name_is_called_at_the_address_that_was_checked(good: Device) -> None:
+    url = f"http://doorbell.example:{good.port}"
+    answers = Fleet().ask({"device1": Target(url, "127.0.0.1")}, install())
+    assert answers["device1"]["version"] == 1
+    assert good.hosts == [f"doorbell.example:{good.port}"]
+
+
+def test_nobody_to_ask() -> None:
+    with pytest.raises(NoDevices, match="digits"):
+        Fleet().ask({}, install())
+
+
+def test_nobody_answers() -> None:
+    with pytest.raises(EveryDeviceFailed, match="device1 cannot be reached") as raised:
+        Fleet().ask({"device1": Target("http://127.0.0.1:9", "127.0.0.1")}, install())
+    assert list(raised.value.members["devices"]) == ["device1"]
