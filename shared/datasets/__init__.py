@@ -9,10 +9,11 @@ from shared.datasets.class_folders import (
     read_split,
 )
 from shared.datasets.decoding import decode
-from shared.datasets.digits import write_digits
+from shared.datasets.digits import DigitsChanged, write_digits
 from shared.datasets.importer import ImportRefused, ImportReport, import_reference
 
 __all__ = [
+    "DigitsChanged",
     "EmptySplit",
     "ImportRefused",
     "ImportReport",

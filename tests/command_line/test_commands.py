@@ -32,6 +32,18 @@ def test_digits_go_to_named_devices(runner: CliRunner) -> None:
     assert result.output == "Wrote pictures/a/digits\nWrote pictures/b/digits\n"
 
 
+def test_another_deal_leaves_own_pictures_and_says_so(runner: CliRunner) -> None:
+    devices = ["--device", "a", "--device", "b"]
+    runner.invoke(main, ["dataset", "digits", *devices])
+    own = Path("dataset/a/digits/train/3/mine.png")
+    own.write_bytes(b"mine")
+    result = runner.invoke(main, ["dataset", "digits", *devices, "--device", "c"])
+    assert result.exit_code == 0  # `make run` goes on
+    assert result.stdout == ""
+    assert result.stderr.startswith("dataset/a/digits holds something else")
+    assert own.read_bytes() == b"mine"
+
+
 def test_import_tells_what_it_did_and_what_to_add(runner: CliRunner) -> None:
     for name in ("parcel", "not_parcel"):
         folder = Path("Parcel/Client1/train", name)
