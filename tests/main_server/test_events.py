@@ -4,17 +4,17 @@ import json
 from collections.abc import Iterator
 
 from flask.testing import FlaskClient
-from werkzeug.test import TestResponse
+from werkzeug import Response
 
 from .conftest import ThinDevice
 
 
-def open_stream(client: FlaskClient, last: str | None = None) -> TestResponse:
+def open_stream(client: FlaskClient, last: str | None = None) -> Response:
     headers = {"Last-Event-ID": last} if last is not None else {}
     return client.get("/events", headers=headers)
 
 
-def events(stream: TestResponse, number: int) -> Iterator[dict[str, str]]:
+def events(stream: Response, number: int) -> Iterator[dict[str, str]]:
     """The next events, each with its id, kind and data; comments are left out."""
     blocks = stream.iter_encoded()
     while number:
