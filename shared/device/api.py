@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from shared.device.device import Device
 from shared.device.schemas import Installed, Sent, Status, TaskQuery, Trained, VersionChoice
-from shared.federated.task import TrainingSettings
+from shared.federated.task import Task, TrainingSettings
 from shared.web.jobs import JobControl, Work
 from shared.web.problems import NotFound
 
@@ -22,6 +22,12 @@ def blueprint(device: Device) -> APIBlueprint:
     """``/modeltrain``, ``/sendmodel``, ``/aggmodel``, ``/status``, ``/plots/training.svg``."""
     calls = APIBlueprint("device", __name__, tag="A device's steps")
     steps = device.steps
+
+    def named(name: str | None) -> Task:
+        """The task of that name, if it is not at work already."""
+        task = device.store.task(name)
+        steps.turns.check(task.name)  # refused at once, not as a job
+        return task
 
     def told(work: Callable[[JobControl], dict[str, Any]]) -> Work:
         """``work``, after which the main server is told how the device is."""
@@ -43,10 +49,8 @@ def blueprint(device: Device) -> APIBlueprint:
         description=f"What the body does not name is as the task says. {_PREFER}",
     )
     def modeltrain(query_data: TaskQuery, json_data: TrainingSettings) -> AnyResponse:
-        task = device.store.task(query_data.task)
+        task = named(query_data.task)
         choice = json_data.model_dump(exclude_unset=True)
-        with steps.only_training(task):
-            pass  # refused at once, not as a job
         return device.calls.answer(
             "modeltrain", task.name, told(lambda job: steps.train(task, choice, job))
         )
@@ -59,7 +63,7 @@ def blueprint(device: Device) -> APIBlueprint:
         description=f"Sent already: the same answer again. {_PREFER}",
     )
     def sendmodel(query_data: TaskQuery) -> AnyResponse:
-        task = device.store.task(query_data.task)
+        task = named(query_data.task)
         return device.calls.answer("sendmodel", task.name, told(lambda job: steps.send(task, job)))
 
     @calls.post("/aggmodel")
@@ -71,7 +75,7 @@ def blueprint(device: Device) -> APIBlueprint:
         description=f"Without a version, the newest. {_PREFER}",
     )
     def aggmodel(query_data: TaskQuery, json_data: VersionChoice) -> AnyResponse:
-        task, version = device.store.task(query_data.task), json_data.version
+        task, version = named(query_data.task), json_data.version
         return device.calls.answer(
             "aggmodel", task.name, told(lambda job: steps.install(task, version, job))
         )

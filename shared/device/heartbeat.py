@@ -16,6 +16,7 @@ from shared.device.overview import Overview
 from shared.device.steps import Steps
 from shared.device.store import Store
 from shared.device.tables import KnownTask
+from shared.device.turns import StepRunning
 from shared.errors import FedbellError
 from shared.web.jobs import Jobs
 
@@ -107,6 +108,8 @@ class Heartbeat:
                 try:
                     if self._look_after(row):
                         self.wake()
+                except StepRunning:
+                    continue  # the next beat looks again
                 except FedbellError as error:
                     _log.warning("task %s: %s", row.name, error.detail)
                     self._not_before[row.name] = time.monotonic() + _LEFT_ALONE_SECONDS
@@ -127,9 +130,13 @@ class Heartbeat:
         wanted = row.distributed_version
         if wanted is None or self._has(task.name, wanted):
             return False
-        self._jobs.run(
-            "aggmodel", task.name, lambda control: self._steps.install(task, wanted, control)
-        )
+        # A job only once it is its turn: people see what runs, not what waits.
+        with self._steps.turns.take(task.name, "aggmodel"):
+            self._jobs.run(
+                "aggmodel",
+                task.name,
+                lambda control: self._steps.install_in_turn(task, wanted, control),
+            )
         return True
 
     def _has(self, task: str, version: int) -> bool:

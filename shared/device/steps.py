@@ -1,10 +1,6 @@
 """The steps of a round, as a device takes them: train, send, install. Each runs as a job."""
 
-import threading
 import time
-from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from hashlib import sha256
 from typing import Any
 
@@ -15,18 +11,10 @@ from shared.device.settings import DeviceSettings
 from shared.device.store import NothingToSend, Store
 from shared.device.tables import InstalledModel, PendingUpdate
 from shared.device.trainer_process import Trainer
+from shared.device.turns import Turns
 from shared.errors import FedbellError
 from shared.federated.task import Task, TrainingSettings
 from shared.web.jobs import JobControl
-
-_LOOK_SECONDS = 0.25
-
-
-class TrainingRunning(FedbellError):
-    """The task is being trained already."""
-
-    status = 409
-    title = "A training is running already"
 
 
 class NotEvaluated(FedbellError):
@@ -52,25 +40,7 @@ class Steps:
         self._main_server = main_server
         self._trainer = trainer
         self._models = models
-        self._turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
-        self._training: set[str] = set()
-        self._training_lock = threading.Lock()
-
-    @contextmanager
-    def only_training(self, task: Task) -> Iterator[None]:
-        """Raise TrainingRunning while the task is trained; meanwhile nobody else may."""
-        with self._training_lock:
-            if task.name in self._training:
-                raise TrainingRunning(
-                    f"{self._settings.device_name} is training {task.name}. Wait for it, or "
-                    "stop it: GET /jobs names the job, POST /jobs/<id>/cancel stops it."
-                )
-            self._training.add(task.name)
-        try:
-            yield
-        finally:
-            with self._training_lock:
-                self._training.discard(task.name)
+        self.turns = Turns(settings.device_name)
 
     def train(self, task: Task, choice: dict[str, Any], control: JobControl) -> dict[str, Any]:
         """Train the newest global model on this device's own pictures.
@@ -81,9 +51,12 @@ class Steps:
 
         Returns:
             What ``modeltrain`` answers. The result is the task's pending update.
+
+        Raises:
+            StepRunning: as every step of this class does.
         """
         started = time.monotonic()
-        with self.only_training(task), self._turn(task, control):
+        with self.turns.take(task.name, "modeltrain", control):
             federation = self._store.federation() or ""
             base = self._models.newest(task, control)
             version = base.model.version
@@ -126,7 +99,7 @@ class Steps:
             self._store.keep_update(row, federation)
         return result
 
-    def send(self, task: Task, _control: JobControl) -> dict[str, Any]:
+    def send(self, task: Task, control: JobControl) -> dict[str, Any]:
         """Send the pending update to the main server; sent already, the same answer again.
 
         Raises:
@@ -134,7 +107,10 @@ class Steps:
             MainServerAway, MainServerFailed: the update stays.
             RemoteProblem: the main server refused it, stale-update say.
         """
-        with self._store.open_update(task.name) as (row, file):
+        with (
+            self.turns.take(task.name, "sendmodel", control),
+            self._store.open_update(task.name) as (row, file),
+        ):
             if row.answer is not None:
                 installed = self._store.installed(task.name)
                 if installed is not None and installed.version > row.base_version:
@@ -154,11 +130,17 @@ class Steps:
             NotEvaluated: it is installed, but there are no test pictures, say.
             What GlobalModels.fetch raises: nothing has changed.
         """
-        with self._turn(task, control):
-            model = self._store.installed(task.name)
-            if model is None or version is None or model.version != version:
-                model = self._models.fetch(task, version, control)
-            evaluation = model.evaluation or self._evaluate(task, model, control)
+        with self.turns.take(task.name, "aggmodel", control):
+            return self.install_in_turn(task, version, control)
+
+    def install_in_turn(
+        self, task: Task, version: int | None, control: JobControl
+    ) -> dict[str, Any]:
+        """:meth:`install` for a caller whose turn it is."""
+        model = self._store.installed(task.name)
+        if model is None or version is None or model.version != version:
+            model = self._models.fetch(task, version, control)
+        evaluation = model.evaluation or self._evaluate(task, model, control)
         return {
             "task": task.name,
             "version": model.version,
@@ -183,17 +165,6 @@ class Steps:
         evaluation: dict[str, Any] = answer["evaluation"]
         self._store.evaluated(task.name, model.version, evaluation, None)
         return evaluation
-
-    @contextmanager
-    def _turn(self, task: Task, control: JobControl) -> Iterator[None]:
-        """Wait until no other step changes the task's model."""
-        lock = self._turns[task.name]
-        while not lock.acquire(timeout=_LOOK_SECONDS):
-            control.check()
-        try:
-            yield
-        finally:
-            lock.release()
 
 
 def _seed(task: Task, device: str, version: int) -> int:

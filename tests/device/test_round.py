@@ -1,5 +1,6 @@
 """A device's part in rounds, with real servers. The tests of this module follow one another."""
 
+from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
 from typing import Any
 
@@ -135,15 +136,23 @@ def test_a_version_that_is_not_there(device: Server) -> None:
 
 
 def test_a_job_is_followed_and_cancelled(device: Server) -> None:
-    started = device.post(TRAIN, {"epochs": 1000}, headers={"Prefer": "respond-async"})
+    long = {"epochs": 1000, "batch_size": 1}
+    started = device.post(TRAIN, long, headers={"Prefer": "respond-async"})
     assert started.status_code == 202
     address = started.headers["Location"]
     wait_until(lambda: (device.http.get(address).json()["progress"] or {}).get("epoch", 0) > 1)
     assert device.task("shades")["job"]["progress"]["phase"] == "training"
 
-    second = device.post(TRAIN)
-    assert second.status_code == 409
-    assert second.json()["type"] == "urn:fedbell:problem:training-running"
+    # More calls than the server has threads: none waits, and the device goes on answering.
+    with ThreadPoolExecutor(20) as pool:
+        refusals = list(pool.map(device.post, 7 * [INSTALL, SEND, TRAIN]))
+    assert {refused.status_code for refused in refusals} == {409}
+    told = {(refused.json()["type"], refused.json()["detail"]) for refused in refusals}
+    ((kind, detail),) = told
+    assert kind == "urn:fedbell:problem:step-running"
+    assert detail.startswith("device1 is at modeltrain of task shades.")
+    assert device.http.get("/healthz").is_success
+    assert device.task("shades")["job"]["id"] == address.rpartition("/")[2]
     page = device.http.get("/").text
     assert "of 1000" in page
     assert 'http-equiv="refresh"' in page

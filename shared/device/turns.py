@@ -1,0 +1,84 @@
+"""Whose turn it is: of one task, one step runs at a time, and few calls wait for it."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from shared.errors import FedbellError
+from shared.web.jobs import JobControl
+
+_LOOK_SECONDS = 0.25
+#: The step that may take hours: nobody waits for it.
+_LONG = "modeltrain"
+
+
+class StepRunning(FedbellError):
+    """Another step of the task runs, which this call does not wait for."""
+
+    status = 409
+    title = "Another step is running"
+
+
+class Turns:
+    """Gives each step of a task its turn.
+
+    A call that waits holds one of the server's few threads. So none waits for a training,
+    and one alone for a short step: the main server's, say, while the device catches up.
+
+    Args:
+        device: its name, for people.
+    """
+
+    def __init__(self, device: str) -> None:
+        self._device = device
+        self._changed = threading.Condition()
+        self._running: dict[str, str] = {}
+        self._waiting: set[str] = set()
+
+    def check(self, task: str) -> None:
+        """Raise StepRunning if a step that asked for its turn now would be refused."""
+        with self._changed:
+            running = self._running.get(task)
+            if running == _LONG or (running and task in self._waiting):
+                raise self._refusal(task, running)
+
+    @contextmanager
+    def take(self, task: str, step: str, control: JobControl | None = None) -> Iterator[None]:
+        """Run ``step`` of ``task``, after a short one that runs.
+
+        Args:
+            control: its job, which may be cancelled while it waits; without one it never waits.
+
+        Raises:
+            StepRunning: it is not its turn.
+            JobCancelled
+        """
+        with self._changed:
+            if task in self._running:
+                self._wait(task, control)
+            self._running[task] = step
+        try:
+            yield
+        finally:
+            with self._changed:
+                del self._running[task]
+                self._changed.notify_all()
+
+    def _wait(self, task: str, control: JobControl | None) -> None:
+        if control is None or task in self._waiting:
+            raise self._refusal(task, self._running[task])
+        self._waiting.add(task)
+        try:
+            while running := self._running.get(task):
+                if running == _LONG:
+                    raise self._refusal(task, running)
+                control.check()
+                self._changed.wait(_LOOK_SECONDS)
+        finally:
+            self._waiting.discard(task)
+
+    def _refusal(self, task: str, step: str) -> StepRunning:
+        return StepRunning(
+            f"{self._device} is at {step} of task {task}. Wait for it, or stop it: GET /jobs "
+            "names the job, POST /jobs/<id>/cancel stops it."
+        )
