@@ -107,13 +107,15 @@ class Overview:
         """Pictures of a task, by split."""
         return pictures.counts(self._settings.pictures(task.name), task)
 
-    def problem(self, task: Task, installed: InstalledModel | None) -> str | None:
+    def hindrance(self, task: Task) -> str | None:
         """Why a task cannot work on this device now, and what to do; None: it can."""
-        return (
-            self._models.problems.get(task.name)
-            or pictures.problem(self._settings.pictures(task.name), task)
-            or (installed.problem if installed else None)
+        return self._models.problems.get(task.name) or pictures.problem(
+            self._settings.pictures(task.name), task
         )
+
+    def problem(self, task: Task, installed: InstalledModel | None) -> str | None:
+        """What people should know: a hindrance, or why the model could not be measured."""
+        return self.hindrance(task) or (installed.problem if installed else None)
 
     def _task(self, task: Task) -> dict[str, Any]:
         installed = self._store.installed(task.name)
@@ -127,6 +129,8 @@ class Overview:
             "job": running[0] if running else None,
             "last_job": _last(jobs),
             "problem": self.problem(task, installed),
+            "can_train": self.hindrance(task) is None,
+            "skipped": self._store.unreadable(task.name),
         }
 
 

@@ -46,7 +46,7 @@ def blueprint(device: Device) -> APIBlueprint:
 
 def next_step(task: dict[str, Any]) -> str | None:
     """The step of a task that sensibly comes next here; None while something hinders it."""
-    if task["problem"]:
+    if not task["can_train"]:
         return None
     pending = task["pending"]
     waits = pending and not pending["sent"] and pending["base_version"] == task["version"]

@@ -60,7 +60,11 @@ class Installed(BaseModel):
     task: str
     version: int
     installed: bool
-    evaluation: dict[str, float]
+    #: null without a readable test picture; then ``reservation`` says why.
+    evaluation: DeviceEvaluation | None
+    reservation: str | None = None
+    #: Test pictures that could not be read, and why.
+    skipped: list[dict[str, str]]
 
 
 class Status(BaseModel):

@@ -12,16 +12,8 @@ from shared.device.store import NothingToSend, Store
 from shared.device.tables import InstalledModel, PendingUpdate
 from shared.device.trainer_process import Trainer
 from shared.device.turns import Turns
-from shared.errors import FedbellError
 from shared.federated.task import Task, TrainingSettings
 from shared.web.jobs import JobControl
-
-
-class NotEvaluated(FedbellError):
-    """The model is installed; how good it is here is not known."""
-
-    status = 409
-    title = "The model could not be evaluated"
 
 
 class Steps:
@@ -126,8 +118,10 @@ class Steps:
     def install(self, task: Task, version: int | None, control: JobControl) -> dict[str, Any]:
         """Fetch a version (None: the newest), install it, measure it on own test pictures.
 
+        Without a readable test picture it is installed all the same; the answer's
+        ``evaluation`` is None then, and ``reservation`` says why.
+
         Raises:
-            NotEvaluated: it is installed, but there are no test pictures, say.
             What GlobalModels.fetch raises: nothing has changed.
         """
         with self.turns.take(task.name, "aggmodel", control):
@@ -140,15 +134,24 @@ class Steps:
         model = self._store.installed(task.name)
         if model is None or version is None or model.version != version:
             model = self._models.fetch(task, version, control)
-        evaluation = model.evaluation or self._evaluate(task, model, control)
+        if model.evaluation is None:
+            model = self._evaluate(task, model, control)
+        reservation = (
+            f"Version {model.version} is installed, but could not be measured: {model.problem}"
+            if model.problem
+            else None
+        )
         return {
             "task": task.name,
             "version": model.version,
             "installed": True,
-            "evaluation": evaluation,
+            "evaluation": model.evaluation,
+            **({"reservation": reservation} if reservation else {}),
+            "skipped": self._store.unreadable(task.name),
         }
 
-    def _evaluate(self, task: Task, model: InstalledModel, control: JobControl) -> dict[str, Any]:
+    def _evaluate(self, task: Task, model: InstalledModel, control: JobControl) -> InstalledModel:
+        """Measure an installed model, and keep what comes of it."""
         try:
             answer = self._trainer.call(
                 "evaluate",
@@ -158,13 +161,10 @@ class Steps:
                 weights=str(self._store.model_file(model)),
             )
         except RemoteProblem as error:
-            self._store.evaluated(task.name, model.version, None, error.detail)
-            raise NotEvaluated(
-                f"Version {model.version} is installed, but could not be evaluated: {error.detail}"
-            ) from error
-        evaluation: dict[str, Any] = answer["evaluation"]
-        self._store.evaluated(task.name, model.version, evaluation, None)
-        return evaluation
+            answer = {"evaluation": None, "problem": error.detail, "skipped": []}
+        self._store.evaluated(task.name, model.version, answer)
+        model.evaluation, model.problem = answer["evaluation"], answer["problem"]
+        return model
 
 
 def _seed(task: Task, device: str, version: int) -> int:

@@ -17,7 +17,14 @@ from uuid import uuid4
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from shared.device.tables import DeviceTables, Fact, InstalledModel, KnownTask, PendingUpdate
+from shared.device.tables import (
+    DeviceTables,
+    Fact,
+    InstalledModel,
+    KnownTask,
+    PendingUpdate,
+    UnreadablePictures,
+)
 from shared.errors import FedbellError
 from shared.federated.task import Task
 from shared.federated.weights import write_durably
@@ -171,11 +178,11 @@ class Store:
             self.model_file(before).unlink(missing_ok=True)
         return merged
 
-    def evaluated(
-        self, task: str, version: int, evaluation: dict[str, Any] | None, problem: str | None
-    ) -> None:
-        """Keep what the installed version is worth, or why that is not known."""
+    def evaluated(self, task: str, version: int, measured: dict[str, Any]) -> None:
+        """Keep what the trainer answered to ``evaluate``: evaluation, problem, skipped."""
+        evaluation, problem = measured["evaluation"], measured["problem"]
         with self.database.write() as session:
+            session.merge(UnreadablePictures(task=task, pictures=measured["skipped"]))
             session.execute(
                 update(InstalledModel)
                 .where(InstalledModel.task == task, InstalledModel.version == version)
@@ -184,6 +191,12 @@ class Store:
             told = f"accuracy {evaluation['accuracy']:.3f}" if evaluation else problem
             message = f"Version {version} on own test pictures: {told}"
             record(session, "evaluated", message, task=task, device=self._device)
+
+    def unreadable(self, task: str) -> list[dict[str, str]]:
+        """Test pictures that could not be read when a model was measured last."""
+        with self.database.read() as session:
+            row = session.get(UnreadablePictures, task)
+        return row.pictures if row else []
 
     def pending(self, task: str) -> PendingUpdate | None:
         """What was trained last."""

@@ -11,7 +11,7 @@ from shared.federated.task import Task
 class DeviceTables(DeclarativeBase):
     """The tables of this module."""
 
-    type_annotation_map: ClassVar = {dict[str, Any]: JSON}
+    type_annotation_map: ClassVar = {dict[str, Any]: JSON, list[dict[str, str]]: JSON}
 
 
 class KnownTask(DeviceTables):
@@ -46,6 +46,16 @@ class InstalledModel(DeviceTables):
     evaluation: Mapped[dict[str, Any] | None]
     #: Why it could not be evaluated.
     problem: Mapped[str | None]
+
+
+class UnreadablePictures(DeviceTables):
+    """The test pictures that could not be read when a task's installed model was measured."""
+
+    __tablename__ = "unreadable_pictures"
+
+    task: Mapped[str] = mapped_column(primary_key=True)
+    #: Each one's path in the task's folder, and why: "picture" and "reason".
+    pictures: Mapped[list[dict[str, str]]]
 
 
 class PendingUpdate(DeviceTables):

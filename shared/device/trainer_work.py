@@ -28,11 +28,25 @@ Cancelled = Callable[[], bool]
 
 @dataclass(frozen=True)
 class _Split:
-    """The readable pictures of a split: features (n, …), labels int64 (n,), and the others."""
+    """The readable pictures of a split: features (n, …), labels int64 (n,), and the others.
 
+    There is at least one picture, but perhaps no readable one.
+    """
+
+    directory: Path
     features: npt.NDArray[Any]
     labels: npt.NDArray[np.int64]
     skipped: list[dict[str, str]]
+
+    @property
+    def problem(self) -> str | None:
+        """Why there is nothing to work with; None: there is."""
+        if len(self.labels):
+            return None
+        return (
+            f"No picture in {self.directory} can be read; the first one: "
+            f"{self.skipped[0]['reason']}"
+        )
 
 
 class TrainerWork:
@@ -101,12 +115,17 @@ class TrainerWork:
 
         Returns:
             num_samples (pictures trained on), history, metrics (its last epoch),
-            skipped (pictures that could not be read, and why), evaluation (of what this
-            device alone has learned, on its test pictures; None without any).
+            skipped (pictures of all splits that could not be read, and why), evaluation (of
+            what this device alone has learned, on its test pictures; None without any).
+
+        Raises:
+            EmptySplit: there is no picture to train on, or none that can be read.
         """
         chosen = TrainingSettings.model_validate(settings)
         network = self._network(task)
         learned = self._split(network, Path(pictures), "train", report, cancelled)
+        if learned.problem:
+            raise EmptySplit(learned.problem)
         validation = self._split_if_any(network, Path(pictures), "valid", report, cancelled)
         test = self._split_if_any(network, Path(pictures), "test", report, cancelled)
         network.load(read_weights(Path(start)))
@@ -141,17 +160,31 @@ class TrainerWork:
             "history": history,
             "metrics": metrics,
             "evaluation": _measure(network, test) if test else None,
-            "skipped": learned.skipped + (validation.skipped if validation else []),
+            "skipped": [
+                picture
+                for split in (learned, validation, test)
+                if split
+                for picture in split.skipped
+            ],
         }
 
     def evaluate(
         self, task: Any, pictures: str, weights: str, report: Report, cancelled: Cancelled
     ) -> dict[str, Any]:
-        """Measure the weights of a file on the split ``test``: accuracy, loss, num_samples."""
+        """Measure the weights of a file on the split ``test``.
+
+        Returns:
+            evaluation (accuracy, loss, num_samples; None when no picture can be read),
+            problem (why it is None), skipped.
+
+        Raises:
+            EmptySplit: there is no test picture.
+        """
         network = self._network(task)
         split = self._split(network, Path(pictures), "test", report, cancelled)
         network.load(read_weights(Path(weights)))
-        return {"evaluation": _measure(network, split), "skipped": split.skipped}
+        evaluation = _measure(network, split)
+        return {"evaluation": evaluation, "problem": split.problem, "skipped": split.skipped}
 
     def _network(self, definition: Any) -> Network:
         """The task's network, kept until the task needs another one."""
@@ -200,16 +233,13 @@ class TrainerWork:
             {"picture": str(pictures[index].path.relative_to(directory)), "reason": reason}
             for index, reason in sorted(features.unreadable.items())
         ]
-        if not features.kept:
-            raise EmptySplit(
-                f"No picture in {directory / name} can be read; the first one: "
-                f"{skipped[0]['reason']}"
-            )
         labels = np.array([pictures[index].label for index in features.kept], np.int64)
-        return _Split(features.array, labels, skipped)
+        return _Split(directory / name, features.array, labels, skipped)
 
 
-def _measure(network: Network, split: _Split) -> dict[str, Any]:
+def _measure(network: Network, split: _Split) -> dict[str, Any] | None:
+    if split.problem:
+        return None
     measured = evaluate(network, split.features, split.labels)
     return {
         "accuracy": measured.accuracy,

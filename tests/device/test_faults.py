@@ -34,6 +34,25 @@ def test_unreadable_pictures_are_skipped_and_named(device: Server) -> None:
     bad.unlink()
 
 
+def test_unreadable_test_pictures_are_named_until_they_are_gone(device: Server) -> None:
+    bad = dataset(device) / "shades" / "test" / "dark" / "broken.jpg"
+    bad.write_bytes(b"no picture")
+    name = "test/dark/broken.jpg"
+    assert name in device.post(TRAIN).text
+    device.post(INSTALL, {"version": 0})
+    told = device.do(INSTALL, {"version": 1})  # another one than was installed: measured again
+    assert told["evaluation"]["num_samples"] == 12
+    assert [skipped["picture"] for skipped in told["skipped"]] == [name]
+    assert device.do(INSTALL, {"version": 1}) == told
+    assert device.task("shades")["skipped"] == told["skipped"]
+    assert device.task("shades")["problem"] is None
+    assert "1 skipped.</strong> These test pictures cannot be read" in device.http.get("/").text
+    bad.unlink()
+    device.post(INSTALL, {"version": 0})
+    assert device.do(INSTALL, {"version": 1})["skipped"] == []
+    assert device.task("shades")["skipped"] == []
+
+
 def test_a_folder_that_is_no_class(device: Server) -> None:
     folder = dataset(device) / "shades" / "train" / "purple"
     folder.mkdir()
@@ -213,11 +232,16 @@ def test_no_test_pictures(device: Server, connection: Connection, main_server: S
     problem = wait_until(lambda: device.task("shades")["problem"])
     assert "Version 3 is installed" not in problem
     assert str(test) in problem
-    assert device.task("shades")["version"] == 3
-    refused = device.post(INSTALL, {"version": 3})
-    assert refused.status_code == 409
-    assert refused.json()["type"] == "urn:fedbell:problem:not-evaluated"
-    assert refused.json()["detail"].startswith("Version 3 is installed")
+    task = device.task("shades")
+    assert (task["version"], task["evaluation"], task["can_train"]) == (3, None, True)
+    told = device.do(INSTALL, {"version": 3})
+    assert (told["installed"], told["evaluation"]) == (True, None)
+    assert told["reservation"].startswith("Version 3 is installed, but could not be measured")
+    assert str(test) in told["reservation"]
+    page = device.http.get("/").text
+    assert "The installed version could not be measured" in page
+    assert "cannot work here" not in page.partition('id="task-barren"')[0]
+    assert device.do(TRAIN)["evaluation"] is None
     test.with_name("elsewhere").rename(test)
-    assert device.post(INSTALL, {"version": 3}).json()["evaluation"]["num_samples"] == 12
+    assert device.do(INSTALL, {"version": 3})["evaluation"]["num_samples"] == 12
     assert device.task("shades")["problem"] is None

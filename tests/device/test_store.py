@@ -7,6 +7,11 @@ from shared.device.store import FederationChanged, NoTaskYet, NothingToSend, Sto
 from shared.device.tables import PendingUpdate
 from shared.federated.task import Task
 
+MEASURED = {
+    "evaluation": {"accuracy": 0.5, "loss": 1.0, "num_samples": 4},
+    "problem": None,
+    "skipped": [{"picture": "test/dark/a.png", "reason": "It is damaged."}],
+}
 TASK = Task(name="shades", classes=("dark", "light"))
 
 
@@ -61,7 +66,7 @@ def test_no_task_yet(tmp_path: Path) -> None:
 
 def test_a_newer_model_replaces_the_one_before(store: Store) -> None:
     first = install(store, 3)
-    store.evaluated("shades", 3, {"accuracy": 0.5, "loss": 1.0, "num_samples": 4}, None)
+    store.evaluated("shades", 3, MEASURED)
     second = install(store, 4)
     assert not first.exists()
     assert second.exists()
@@ -72,10 +77,21 @@ def test_a_newer_model_replaces_the_one_before(store: Store) -> None:
 
 def test_an_evaluation_of_a_replaced_version_changes_nothing(store: Store) -> None:
     install(store, 4)
-    store.evaluated("shades", 3, {"accuracy": 0.5, "loss": 1.0, "num_samples": 4}, None)
+    store.evaluated("shades", 3, MEASURED)
     row = store.installed("shades")
     assert row is not None
     assert row.evaluation is None
+
+
+def test_unreadable_test_pictures_are_kept_until_the_next_measurement(
+    store: Store, tmp_path: Path
+) -> None:
+    assert store.unreadable("shades") == []
+    install(store, 3)
+    store.evaluated("shades", 3, MEASURED)
+    assert Store(tmp_path, "door").unreadable("shades") == MEASURED["skipped"]
+    store.evaluated("shades", 3, MEASURED | {"skipped": []})
+    assert store.unreadable("shades") == []
 
 
 def test_an_open_update_stays_readable_when_a_newer_one_comes(store: Store) -> None:

@@ -3,7 +3,8 @@
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -101,18 +102,73 @@ def test_without_validation_pictures(house: House) -> None:
     (house.pictures / "away").rename(house.pictures / "valid")
 
 
-def test_no_readable_picture(house: House, tmp_path: Path) -> None:
-    folder = tmp_path / "test" / "dark"
-    folder.mkdir(parents=True)
-    (folder / "a.png").write_bytes(b"nothing")
-    with pytest.raises(RemoteProblem, match="can be read; the first one") as error:
-        house.trainer.call(
-            "evaluate",
-            task=SHADES,
-            pictures=str(tmp_path),
-            weights=str(house.directory / "initial"),
-        )
+@contextmanager
+def damaged(pictures: Iterable[Path]) -> Iterator[None]:
+    """Pictures that cannot be read meanwhile."""
+    whole = {picture: picture.read_bytes() for picture in pictures}
+    for picture in whole:
+        picture.write_bytes(b"nothing")
+    try:
+        yield
+    finally:
+        for picture, content in whole.items():
+            picture.write_bytes(content)
+
+
+def names(answer: dict[str, Any]) -> list[str]:
+    """The pictures of an answer that were skipped; each has a reason."""
+    assert all("neither a JPEG nor a PNG" in skipped["reason"] for skipped in answer["skipped"])
+    return [skipped["picture"] for skipped in answer["skipped"]]
+
+
+def test_unreadable_pictures_of_every_split_are_named(house: House) -> None:
+    one_each = [house.pictures / split / "dark" / "00.png" for split in ("train", "valid", "test")]
+    with damaged(one_each):
+        trained = house.train()
+    assert names(trained) == ["train/dark/00.png", "valid/dark/00.png", "test/dark/00.png"]
+    assert trained["num_samples"] == 19
+    assert trained["evaluation"]["num_samples"] == 11
+    assert len(trained["history"]["val_loss"]) == 2
+
+
+def test_training_goes_on_without_a_readable_picture_to_measure_on(house: House) -> None:
+    others = [*house.pictures.glob("valid/*/*"), *house.pictures.glob("test/*/*")]
+    with damaged(others):
+        trained = house.train()
+    assert sorted(trained["history"]) == ["accuracy", "loss"]
+    assert trained["evaluation"] is None
+    assert sorted(names(trained)) == sorted(
+        str(path.relative_to(house.pictures)) for path in others
+    )
+
+
+def test_no_readable_picture_to_train_on(house: House) -> None:
+    with (
+        damaged(house.pictures.glob("train/*/*")),
+        pytest.raises(RemoteProblem, match="can be read; the first one") as error,
+    ):
+        house.train()
     assert error.value.kind == "empty-split"
+
+
+def test_unreadable_pictures_to_measure_on(house: House, tmp_path: Path) -> None:
+    def evaluate() -> dict[str, Any]:
+        weights = str(house.directory / "initial")
+        return house.trainer.call("evaluate", task=SHADES, pictures=str(tmp_path), weights=weights)
+
+    with pytest.raises(RemoteProblem) as error:
+        evaluate()
+    assert error.value.kind == "empty-split"
+    write_pictures(tmp_path / "test", 1, 5)
+    with damaged([tmp_path / "test" / "dark" / "00.png"]):
+        some = evaluate()
+    assert (some["evaluation"]["num_samples"], some["problem"]) == (1, None)
+    assert names(some) == ["test/dark/00.png"]
+    with damaged(tmp_path.glob("test/*/*")):
+        none = evaluate()
+    assert none["evaluation"] is None
+    assert "can be read; the first one" in none["problem"]
+    assert names(none) == ["test/dark/00.png", "test/light/00.png"]
 
 
 def test_a_class_the_device_lacks(house: House, tmp_path: Path) -> None:
