@@ -8,7 +8,15 @@ from flask import Response, send_file
 from werkzeug.wrappers import Response as AnyResponse
 
 from shared.device.device import Device
-from shared.device.schemas import Installed, Sent, Status, TaskQuery, Trained, VersionChoice
+from shared.device.schemas import (
+    Installed,
+    RoundChoice,
+    Sent,
+    Status,
+    TaskQuery,
+    Trained,
+    VersionChoice,
+)
 from shared.federated.task import Task, TrainingSettings
 from shared.web.jobs import JobControl, Work
 from shared.web.problems import NotFound
@@ -57,14 +65,17 @@ def blueprint(device: Device) -> APIBlueprint:
 
     @calls.post("/sendmodel")
     @calls.input(TaskQuery, location="query")
+    @calls.input(RoundChoice, location="json")
     @calls.output(Sent)
     @calls.doc(
         summary="Send Model to Federated Server: send what was trained last",
-        description=f"Sent already: the same answer again. {_PREFER}",
+        description=f"Sent already for that round: the same answer again. {_PREFER}",
     )
-    def sendmodel(query_data: TaskQuery) -> AnyResponse:
-        task = named(query_data.task)
-        return device.calls.answer("sendmodel", task.name, told(lambda job: steps.send(task, job)))
+    def sendmodel(query_data: TaskQuery, json_data: RoundChoice) -> AnyResponse:
+        task, number = named(query_data.task), json_data.round
+        return device.calls.answer(
+            "sendmodel", task.name, told(lambda job: steps.send(task, number, job))
+        )
 
     @calls.post("/aggmodel")
     @calls.input(TaskQuery, location="query")

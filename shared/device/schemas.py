@@ -24,6 +24,14 @@ class VersionChoice(BaseModel):
     version: int | None = Field(default=None, ge=0, lt=2**31)
 
 
+class RoundChoice(BaseModel):
+    """Which round to send an update for; without it, the one that is open."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    round: int | None = Field(default=None, ge=1, lt=2**31)
+
+
 class Trained(BaseModel):
     """A training's result, which is the device's pending update now."""
 

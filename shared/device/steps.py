@@ -91,11 +91,14 @@ class Steps:
             self._store.keep_update(row, federation)
         return result
 
-    def send(self, task: Task, control: JobControl) -> dict[str, Any]:
+    def send(self, task: Task, round_number: int | None, control: JobControl) -> dict[str, Any]:
         """Send the pending update to the main server; sent already, the same answer again.
 
+        Args:
+            round_number: the round it is meant for; None: the one that is open.
+
         Raises:
-            NothingToSend: nothing is trained, or it was sent and has become a version since.
+            NothingToSend: nothing is trained, or it counts in another round.
             MainServerAway, MainServerFailed: the update stays.
             RemoteProblem: the main server refused it, stale-update say.
         """
@@ -103,17 +106,19 @@ class Steps:
             self.turns.take(task.name, "sendmodel", control),
             self._store.open_update(task.name) as (row, file),
         ):
-            if row.answer is not None:
-                installed = self._store.installed(task.name)
-                if installed is not None and installed.version > row.base_version:
-                    raise NothingToSend(
-                        f"The last update of {task.name} counts in round {row.answer['round']}, "
-                        f"which is over. Train again first: POST /modeltrain?task={task.name}"
-                    )
-                return row.answer
-            answer = self._main_server.send(task.name, file)
-            self._store.sent(row, answer)
-        return answer
+            if row.answer is None:
+                answer = self._main_server.send(task.name, file)
+                self._store.sent(row, answer)
+                return answer
+            counts_in = row.answer["round"]
+            installed = self._store.installed(task.name)
+            is_over = installed is not None and installed.version > row.base_version
+            if is_over if round_number is None else round_number != counts_in:
+                raise NothingToSend(
+                    f"The last update of {task.name} counts in round {counts_in}. For another "
+                    f"round, train again first: POST /modeltrain?task={task.name}"
+                )
+            return row.answer
 
     def install(self, task: Task, version: int | None, control: JobControl) -> dict[str, Any]:
         """Fetch a version (None: the newest), install it, measure it on own test pictures.

@@ -112,6 +112,19 @@ def test_sent_twice_is_the_same_answer(device: Server, connection: Connection) -
     assert not [call for call, _ in connection.sent[before:] if call.startswith("POST /cmodel")]
 
 
+def test_sent_for_another_round(device: Server, connection: Connection) -> None:
+    sent = device.do(SEND)
+    assert device.do(SEND, {"round": 1}) == sent
+    before = len(connection.sent)
+    refused = device.post(SEND, {"round": 2})
+    assert refused.status_code == 409
+    assert refused.json()["type"] == "urn:fedbell:problem:nothing-to-send"
+    assert "counts in round 1" in refused.json()["detail"]
+    assert "POST /modeltrain?task=shades" in refused.json()["detail"]
+    assert not [call for call, _ in connection.sent[before:] if call.startswith("POST /cmodel")]
+    assert device.post(SEND, {"round": 0}).status_code == 400
+
+
 def test_a_whole_round(device: Server, main_server: Server) -> None:
     before = wait_for_version(device, 0)["evaluation"]
     assert main_server.post("/aggregate_models?task=shades").json()["version"] == 1
