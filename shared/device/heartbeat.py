@@ -18,7 +18,7 @@ from shared.device.store import Store
 from shared.device.tables import KnownTask
 from shared.device.turns import StepRunning
 from shared.errors import FedbellError
-from shared.web.jobs import Jobs
+from shared.web.jobs import JobCancelled, Jobs
 
 _log = logging.getLogger(__name__)
 
@@ -57,7 +57,8 @@ class Heartbeat:
             threading.Thread(target=work, name=work.__name__, daemon=True).start()
 
     def wake(self) -> None:
-        """Something changed: tell the main server now instead of at the next beat."""
+        """A step was taken: tell the main server now, and look at every task again."""
+        self._not_before.clear()
         self._beat_now.set()
 
     def _beat(self) -> None:
@@ -106,17 +107,25 @@ class Heartbeat:
                 if time.monotonic() < self._not_before.get(row.name, 0):
                     continue
                 try:
-                    if self._look_after(row):
-                        self.wake()
+                    changed = self._look_after(row)
+                    changed = self._models.problems.pop(row.name, None) is not None or changed
                 except StepRunning:
                     continue  # the next beat looks again
                 except FedbellError as error:
                     _log.warning("task %s: %s", row.name, error.detail)
-                    self._not_before[row.name] = time.monotonic() + _LEFT_ALONE_SECONDS
-                    self.wake()
+                    if not isinstance(error, (MainServerAway, JobCancelled)):  # told elsewhere
+                        self._models.problems[row.name] = error.detail
+                    self._leave_alone(row)
+                    changed = True
                 except Exception:  # noqa: BLE001 - other tasks may work
                     _log.exception("task %s", row.name)
-                    self._not_before[row.name] = time.monotonic() + _LEFT_ALONE_SECONDS
+                    self._leave_alone(row)
+                    changed = False
+                if changed:
+                    self._beat_now.set()
+
+    def _leave_alone(self, row: KnownTask) -> None:
+        self._not_before[row.name] = time.monotonic() + _LEFT_ALONE_SECONDS
 
     def _look_after(self, row: KnownTask) -> bool:
         """Offer version 0, or fetch what was missed; whether there was something to do."""

@@ -51,7 +51,8 @@ class GlobalModels:
         self._trainer = trainer
         self._lock = threading.Lock()
         self._prepared: dict[str, tuple[Any, Prepared]] = {}
-        #: By task, why its network cannot be built here.
+        #: By task, why this device cannot build its network, offer its first version, or
+        #: fetch what was distributed.
         self.problems: dict[str, str] = {}
 
     def prepare(self, task: Task, control: JobControl | None = None) -> Prepared:
