@@ -73,10 +73,10 @@ def bring_back(server: Server, federation: Federation, before: Ledger) -> None:
     ("server", "step", "chosen"),
     [
         ("main_server", "modeltrain", 2),
-        ("main_server", "sendmodel", 4),
-        ("main_server", "aggregate_models", 5),
+        ("main_server", "sendmodel", 3),
+        ("main_server", "aggregate_models", 4),
         ("main_server", "send_model_clients", 3),
-        ("device1", "modeltrain", 3),
+        ("device1", "modeltrain", 2),
         ("device1", "sendmodel", 2),
         ("device1", "send_model_clients", 2),
     ],
@@ -127,7 +127,7 @@ def run_a_round(federation: Killed, name: str, step: str, point: Point) -> None:
 
 
 def test_killed_in_run_rounds(federation: Killed, undisturbed: Undisturbed) -> None:
-    for point in walk("main_server run_rounds", 4):
+    for point in walk("main_server run_rounds", 3):
         before = Ledger(federation)
         federation.traps["main_server"].spring(
             point, lambda: federation.main.do("/run_rounds", {"rounds": 1}), ON_MAIN

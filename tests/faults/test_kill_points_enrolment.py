@@ -58,7 +58,7 @@ def count(server: Server, query: str) -> int:
 
 def test_killed_in_its_first_start(begun: Federation, tmp_path: Path) -> None:
     trap = Trap(begun.main, tmp_path / "trap")
-    for point in walk("main_server start", 3):
+    for point in walk("main_server start", 1):
         shutil.rmtree(begun.main.state, ignore_errors=True)
         start_into_trap(trap, begun.main, point, begun.main.is_ready)
         if point.reached:
@@ -92,7 +92,7 @@ def start_into_trap(trap: Trap, server: Server, point: Point, done: Callable[[],
 def test_killed_while_a_device_enrols(begun: Federation, empty_state: Path, tmp_path: Path) -> None:
     status = STATUS | {"tasks": {"shades": {"num_samples": 3}}}
     trap = Trap(begun.main, tmp_path / "trap")
-    for point in walk("main_server clientstatus", 3):
+    for point in walk("main_server clientstatus", 1):
         start_anew(begun.main, empty_state)
         trap.spring(point, lambda: begun.main.post("/clientstatus", status, headers=TOKEN), ())
         if point.reached:
@@ -118,7 +118,7 @@ def test_killed_while_version_0_is_offered(
         return begun.main.http.put("/models/0", content=file.read_bytes(), headers=TOKEN)
 
     hashes = set()
-    for point in walk("main_server offer", 4):
+    for point in walk("main_server offer", 3):
         start_anew(begun.main, empty_state)
         begun.main.post("/clientstatus", status, headers=TOKEN)
         trap.spring(point, offer, ("clientstatus",))
