@@ -8,11 +8,12 @@ from shared.datasets.class_folders import (
     count_pictures,
     read_split,
 )
-from shared.datasets.decoding import decode
+from shared.datasets.decoding import RECIPE, decode
 from shared.datasets.digits import DigitsChanged, write_digits
 from shared.datasets.importer import ImportRefused, ImportReport, import_reference
 
 __all__ = [
+    "RECIPE",
     "DigitsChanged",
     "EmptySplit",
     "ImportRefused",

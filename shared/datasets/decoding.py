@@ -10,6 +10,10 @@ from shared.errors import UnreadablePicture
 
 Pixels = npt.NDArray[np.uint8]
 
+#: Names what :func:`decode` makes of a file: turning, reducing, resizing. Change it with any of
+#: these: what was computed from pixels is kept under this name, and pixels of another are others.
+RECIPE = "square-1"
+
 #: More pixels than this are not decoded: a small file can unpack to gigabytes.
 MAX_PIXELS = 100_000_000
 

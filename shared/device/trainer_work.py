@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from shared.datasets import EmptySplit, decode, read_split
+from shared.datasets import RECIPE, EmptySplit, decode, read_split
 from shared.federated.task import Task, TrainingSettings
 from shared.federated.update import UpdateHeader
 from shared.federated.weights import read_weights, write_durably, write_weights
@@ -63,7 +63,7 @@ class TrainerWork:
     ) -> None:
         make_deterministic(_SEED)
         self._backbone_directory = Path(backbone_directory)
-        self._store = FeatureStore(Path(feature_directory), feature_store_bytes)
+        self._store = FeatureStore(Path(feature_directory), feature_store_bytes, RECIPE)
         self._networks: dict[str, Network] = {}
         self.operations = {
             "prepare": self.prepare,

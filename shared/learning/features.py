@@ -1,9 +1,9 @@
 """What the backbone says of each picture, computed once and kept on disk.
 
-A folder per backbone and picture size (``Network.features_key``) holds segments: files
-written once, each with the features of some pictures under the pictures' hashes. Nothing
-else is kept, so there is no index to go stale, and any number of processes may read and
-write at once.
+A folder per backbone, picture size (``Network.features_key``) and way of decoding holds
+segments: files written once, each with the features of some pictures under the pictures'
+hashes. Nothing else is kept, so there is no index to go stale, and any number of processes
+may read and write at once.
 """
 
 import logging
@@ -63,11 +63,14 @@ class FeatureStore:
     Args:
         directory: made when needed; holds nothing else.
         max_bytes: what it may hold on disk, over all networks.
+        decoding: names how callers make pixels of a picture's file. Features of pictures
+            that were decoded another way are not taken.
     """
 
-    def __init__(self, directory: Path, max_bytes: int = 2 << 30) -> None:
+    def __init__(self, directory: Path, max_bytes: int = 2 << 30, decoding: str = "plain") -> None:
         self.directory = directory
         self.max_bytes = max_bytes
+        self._decoding = decoding
 
     def features(
         self,
@@ -87,7 +90,7 @@ class FeatureStore:
         Raises:
             Whatever ``load`` raises, except UnreadablePicture: that one is noted.
         """
-        folder = self.directory / network.features_key
+        folder = self.directory / f"{network.features_key}-{self._decoding}"
         array = np.empty((len(hashes), *network.feature_shape), network.feature_dtype)
         wanted: dict[bytes, list[int]] = {}
         for index, text in enumerate(hashes):

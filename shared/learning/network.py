@@ -18,8 +18,9 @@ from shared.learning.backbone import BackboneMissing, BackboneUnfit, assign, loa
 
 __all__ = ["BackboneMissing", "BackboneUnfit", "Network", "build_network"]
 
-#: How pixels become the network's input; part of the name under which features are kept.
-_PREPROCESSING = "x / 127.5 - 1"
+#: Pixels become the network's input as pixel / _SCALE - _SHIFT, as MobileNet's authors did it.
+#: Like everything that decides features, both are part of the name under which they are kept.
+_SCALE, _SHIFT = 127.5, 1
 #: Pictures the backbone sees at once. Always this many, filled up if need be: the last bits
 #: of a feature may depend on the size of its batch, and must not depend on its neighbours.
 _EXTRACT_BATCH = 32
@@ -36,7 +37,7 @@ class Network:
     Attributes:
         task: what it was built for.
         backbone_sha256: hex, over names and bytes of the frozen weights.
-        features_key: names all that determines features: one folder of the feature store.
+        features_key: names all of the network that determines features of decoded pictures.
         feature_shape: of one picture's features.
         feature_dtype: float32; uint8 where the features are the pixels.
         tail: a Keras model from features (n, *feature_shape) to logits (n, classes).
@@ -128,7 +129,7 @@ def build_network(task: Task, backbone_directory: Path) -> Network:
     )
     if task.trainable == "all":
         pixels = keras.Input((task.image_size, task.image_size, 3), dtype="uint8", name="pixels")
-        scaled = keras.layers.Rescaling(1 / 127.5, offset=-1, name="scaled")(pixels)
+        scaled = keras.layers.Rescaling(1 / _SCALE, offset=-_SHIFT, name="scaled")(pixels)
         backbone, tail = None, keras.Model(pixels, classes(whole(scaled)))
     else:
         cut = whole.get_layer(POOLED if task.trainable == "head" else BLOCK_CUT).output
@@ -142,7 +143,7 @@ def build_network(task: Task, backbone_directory: Path) -> Network:
 
 def _compile_backbone(backbone: keras.Model, size: int) -> Any:
     def extract(pictures: Any) -> Any:
-        return backbone(tf.cast(pictures, tf.float32) / 127.5 - 1, training=False)
+        return backbone(tf.cast(pictures, tf.float32) / _SCALE - _SHIFT, training=False)
 
     signature = [tf.TensorSpec((_EXTRACT_BATCH, size, size, 3), tf.uint8)]
     return tf.function(extract, input_signature=signature).get_concrete_function()
@@ -168,6 +169,6 @@ def _sha256(weights: Mapping[str, Array]) -> str:
 
 
 def _features_key(task: Task, backbone_sha256: str, shape: tuple[int, ...]) -> str:
-    parts = [backbone_sha256, task.image_size, shape, _PREPROCESSING]
+    parts = [backbone_sha256, task.image_size, shape, _SCALE, _SHIFT]
     digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]
     return f"{task.architecture}-{task.trainable}-{task.image_size}-{digest}"

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from shared.datasets import decode
+from shared.datasets import RECIPE, decode
 from shared.errors import UnreadablePicture
 
 WritePicture = Callable[..., Path]
@@ -30,6 +30,51 @@ def test_grey_and_transparent_pictures_become_rgb(tmp_path: Path, channels: int)
     picture = np.full((9, 9, channels), 77, np.uint8)
     assert cv2.imwrite(str(tmp_path / "a.png"), picture)
     assert (decode(tmp_path / "a.png", 32) == 77).all()
+
+
+def _turned(path: Path, orientation: int) -> None:
+    """Write a JPEG that is red on its left, blue on its right, as stored; EXIF says how to turn."""
+    picture = np.zeros((320, 480, 3), np.uint8)
+    picture[:, :240], picture[:, 240:] = (0, 0, 255), (255, 0, 0)
+    ok, data = cv2.imencode(".jpg", picture)
+    assert ok
+    entry = struct.pack(">HHIHH", 0x0112, 3, 1, orientation, 0)
+    exif = b"Exif\0\0MM\0*" + struct.pack(">IH", 8, 1) + entry + bytes(4)
+    segment = b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif
+    path.write_bytes(data.tobytes()[:2] + segment + data.tobytes()[2:])
+
+
+@pytest.mark.parametrize("size", [32, 224])  # decoded to an eighth, and whole
+@pytest.mark.parametrize(
+    ("orientation", "red"),
+    [(1, "left"), (2, "right"), (3, "right"), (4, "left"), (5, "top"), (6, "top"), (8, "bottom")],
+)
+def test_a_photo_is_turned_as_its_camera_says(
+    tmp_path: Path, size: int, orientation: int, red: str
+) -> None:
+    _turned(tmp_path / "a.jpg", orientation)
+    pixels = decode(tmp_path / "a.jpg", size).astype(int)
+    quarter = size // 4
+    sides = {
+        "left": pixels[:, :quarter],
+        "right": pixels[:, -quarter:],
+        "top": pixels[:quarter],
+        "bottom": pixels[-quarter:],
+    }
+    opposite = {"left": "right", "right": "left", "top": "bottom", "bottom": "top"}[red]
+    assert np.abs(sides[red] - (254, 0, 0)).max() < 8
+    assert np.abs(sides[opposite] - (0, 0, 254)).max() < 8
+
+
+def test_the_recipe_is_that_of_these_pixels(tmp_path: Path) -> None:
+    """When this fails because decoding changed, RECIPE changes too: kept features are of old."""
+    ramp = np.arange(64, dtype=np.uint8) * 4
+    assert cv2.imwrite(str(tmp_path / "large.png"), np.broadcast_to(ramp, (64, 64)))
+    assert cv2.imwrite(str(tmp_path / "small.png"), np.array([[0, 200], [100, 40]], np.uint8))
+    large, small = (decode(tmp_path / f"{name}.png", 4)[..., 0] for name in ("large", "small"))
+    told = {"square-1": ([30, 94, 158, 222], [[0, 50, 150, 200], [25, 59, 126, 160]])}
+    np.testing.assert_allclose(large[0], told[RECIPE][0], atol=1)
+    np.testing.assert_allclose(small[:2], told[RECIPE][1], atol=1)
 
 
 def test_content_counts_and_not_the_name(tmp_path: Path, write_picture: WritePicture) -> None:

@@ -102,6 +102,15 @@ def test_networks_do_not_mix(store: FeatureStore) -> None:
     check(store.features(Plain(), album.hashes, album.load), album)
 
 
+def test_another_decoding_is_another_picture(tmp_path: Path) -> None:
+    album = Album(5)
+    for calls, decoding in enumerate(("square-1", "square-2"), start=1):
+        store = FeatureStore(tmp_path, decoding=decoding)
+        for _ in range(2):
+            check(store.features(Plain(), album.hashes, album.load), album)
+        assert len(album.asked) == 5 * calls
+
+
 def test_unreadable_pictures_are_named_and_left_out(store: FeatureStore) -> None:
     album = Album(5)
 
@@ -189,8 +198,8 @@ def test_the_least_recently_used_go_first(tmp_path: Path) -> None:
 
 
 def test_what_a_broken_off_writer_left_is_pruned_too(tmp_path: Path) -> None:
-    (tmp_path / "plain").mkdir()
-    left = tmp_path / "plain" / ".half.safetensors.abc"
+    (tmp_path / "plain-plain").mkdir()
+    left = tmp_path / "plain-plain" / ".half.safetensors.abc"
     left.write_bytes(bytes(1000))
     os.utime(left, (100, 100))
     album = Album(2)
@@ -199,7 +208,7 @@ def test_what_a_broken_off_writer_left_is_pruned_too(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_written_costs_only_time(tmp_path: Path) -> None:
-    (tmp_path / "plain").write_text("a file where the folder should be")
+    (tmp_path / "plain-plain").write_text("a file where the folder should be")
     album = Album(5)
     check(FeatureStore(tmp_path).features(Plain(), album.hashes, album.load), album)
 
