@@ -76,12 +76,6 @@ class Trainer:
         return process.pid if process and process.how_ended is None else None
 
     @property
-    def queued(self) -> int:
-        """Calls that are at work or wait."""
-        process = self._process
-        return len(process.waiting) if process else 0
-
-    @property
     def state(self) -> State:
         """What the process does; stopped: the next call starts one."""
         process = self._process

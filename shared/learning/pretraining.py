@@ -113,12 +113,14 @@ def main() -> None:
     parser.add_argument(
         "--data",
         type=Path,
-        default=Path(os.environ.get("FEDBELL_TEST_DATA", "../shared/assets")),
-        help="holds cifar10/ and math_symbols/; $FEDBELL_TEST_DATA",
+        default=os.environ.get("FEDBELL_TEST_DATA"),
+        help="holds cifar10/ and math_symbols/; default: $FEDBELL_TEST_DATA",
     )
     parser.add_argument("--output", type=Path, default=BUILTIN)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
+    if arguments.data is None:
+        parser.error("name the folder that holds cifar10/ and math_symbols/: --data PATH")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     collection = read_collection(arguments.data)
     pretrain(collection, SIZES, arguments.seed, arguments.output)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from shared.datasets import RECIPE
 from shared.device.remote import RemoteProblem
 from shared.device.settings import DeviceSettings
 from shared.device.store import Store
@@ -23,11 +24,16 @@ SHADES = Task(name="shades", classes=("dark", "light"), image_size=32).model_dum
 
 
 class Recorder(JobControl):
-    """A job's control that keeps every progress it is told."""
+    """A job's control that keeps every progress it is told, and knows when its call waits."""
 
     def __init__(self, store: Store) -> None:
         super().__init__(store.database, "unknown")
         self.seen: list[dict[str, Any]] = []
+        self.asked = threading.Event()
+
+    def cancelled(self) -> bool:
+        self.asked.set()
+        return False
 
     def report(self, progress: dict[str, Any]) -> None:
         self.seen.append(progress)
@@ -88,6 +94,7 @@ def test_the_second_training_runs_no_backbone(house: House) -> None:
     assert first.seen[0]["phase"] == "features"
     segments = sorted((house.directory / "features").glob("*/*"))
     assert segments
+    assert all(segment.parent.name.endswith(RECIPE) for segment in segments)
     again = house.train(second)
     assert {progress["phase"] for progress in second.seen} == {"training"}
     assert second.seen[-1]["epoch"] == 2
@@ -226,9 +233,10 @@ def test_killed_at_work_only_that_work_fails(house: House) -> None:
     at_work.start()
     wait_until(lambda: control.seen)
     results: list[dict[str, Any]] = []
-    waiting = threading.Thread(target=lambda: results.append(house.train()))
+    second = Recorder(house.store)
+    waiting = threading.Thread(target=lambda: results.append(house.train(second)))
     waiting.start()
-    wait_until(lambda: house.trainer.queued == 2)
+    assert second.asked.wait(60)
     assert house.trainer.pid
     os.kill(house.trainer.pid, signal.SIGKILL)
     at_work.join(60)

@@ -89,3 +89,13 @@ def test_the_learning_rate_rises_and_falls() -> None:
     assert rates[10] == pytest.approx(0.004)
     assert rates[-1] == pytest.approx(0)
     assert 0 < rates[0] < 0.0005
+
+
+def test_without_pictures_it_says_which_are_wanted(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("FEDBELL_TEST_DATA", raising=False)
+    monkeypatch.setattr("sys.argv", ["pretraining"])
+    with pytest.raises(SystemExit):
+        pretraining.main()
+    assert "cifar10/ and math_symbols/: --data PATH" in capsys.readouterr().err
