@@ -10,8 +10,10 @@ from shared.device.settings import DeviceSettings
 from shared.device.steps import Steps
 from shared.device.store import Store
 from shared.device.trainer_process import Trainer
+from shared.errors import ConfigurationError
 from shared.web.job_calls import Calls
 from shared.web.jobs import Jobs
+from shared.web.locks import try_lock
 
 
 class Device:
@@ -19,10 +21,20 @@ class Device:
 
     Args:
         settings: the device's own.
+
+    Raises:
+        ConfigurationError: another process has it.
     """
 
     def __init__(self, settings: DeviceSettings) -> None:
         self.settings = settings
+        # Before anything is read: the store tidies up what it takes for leftovers.
+        self._lock = try_lock(settings.state_directory / "device.lock")
+        if self._lock is None:
+            raise ConfigurationError(
+                f"another process of {settings.device_name} has {settings.state_directory}. "
+                "WORKERS must be 1 for a device; if it is, stop the other server."
+            )
         self.store = Store(settings.state_directory, settings.device_name)
         self.trainer = Trainer(settings)
         self.main_server = MainServer(settings, self.store.token())

@@ -79,6 +79,33 @@ def test_a_wrong_setting_stops_the_start_with_one_line(tmp_path: Path) -> None:
     assert "Traceback" not in server.log.read_text()
 
 
+def test_two_workers_of_one_device_stop_the_start_with_one_line(tmp_path: Path) -> None:
+    settings = {"WORKERS": "2", "DATASET_DIRECTORY": "x", "MAIN_SERVER_URL": "http://127.0.0.1:9"}
+    server = Server("device1.wsgi:app", tmp_path, settings)
+    server.start(wait=False)
+    assert server.exit_status() != 0
+    lines = [line for line in server.log.read_text().splitlines() if "WORKERS" in line]
+    assert len(lines) == 1
+    assert lines[0].startswith("The configuration is wrong: another process of device1 has ")
+    assert "Traceback" not in server.log.read_text()
+
+
+def test_a_second_server_on_one_state_leaves_the_first_alone(tmp_path: Path) -> None:
+    settings = {"DATASET_DIRECTORY": "x", "MAIN_SERVER_URL": "http://127.0.0.1:9"}
+    first, second = (Server("device1.wsgi:app", tmp_path, settings) for _ in range(2))
+    first.start()
+    try:
+        trainer = first.status()["trainer"]["pid"]
+        second.start(wait=False)
+        assert second.exit_status() != 0
+        assert "stop the other server" in second.tail()
+        assert first.status()["trainer"]["pid"] == trainer
+    finally:
+        first.stop()
+    second.start()  # an end, of whatever kind, frees the state
+    second.stop()
+
+
 def test_own_pictures_come_before_built_in_ones(
     tmp_path: Path, make_settings: Callable[..., DeviceSettings]
 ) -> None:
