@@ -82,9 +82,13 @@ def check_enough(task: Task, sent: Collection[str], devices: Collection[str]) ->
         return
     missing = sorted(set(devices) - set(sent))
     names = ", ".join(missing) or "no device is enrolled"
+    here = (
+        f"{len(sent)} of at least {task.min_updates} updates are here"
+        if sent
+        else "No update is here"
+    )
     raise TooFewUpdates(
-        f"{len(sent)} of at least {task.min_updates} updates are here. Missing: {names}. "
-        "Run modeltrain and sendmodel first.",
+        f"{here}. Missing: {names}. Run modeltrain and sendmodel first.",
         missing=missing,
     )
 

@@ -109,6 +109,13 @@ class FanOut(BaseModel):
     devices: dict[str, dict[str, Any]]
 
 
+class TrainFanOut(FanOut):
+    """``modeltrain`` on every device that has pictures of the task."""
+
+    #: The devices that have none, and why.
+    left_out: dict[str, str]
+
+
 class UpdateTaken(BaseModel):
     """An update that counts."""
 

@@ -7,8 +7,8 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from shared.errors import ConfigurationError
-from shared.federated.task import Task
-from shared.web.settings import ServerSettings, read_toml
+from shared.federated.task import Task, TrainingSettings
+from shared.web.settings import ServerSettings, explain, read_toml
 
 
 class MainServerSettings(ServerSettings):
@@ -55,6 +55,9 @@ def _task(file: Path, name: str, table: Any) -> Task:
     try:
         return Task(name=name, **table)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise ConfigurationError(f"{file}: tasks.{name}: {key}: {first['msg']}.") from error
+        if error.errors()[0]["loc"] == ("name",):
+            raise ConfigurationError(
+                f"{file}: tasks.{name}: a task's name has lower-case letters, digits, - and _ only."
+            ) from error
+        keys = [*Task.model_fields, *TrainingSettings.model_fields]
+        raise ConfigurationError(f"{file}: tasks.{name}: {explain(error, keys)}") from error

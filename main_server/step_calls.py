@@ -3,7 +3,15 @@
 from apiflask import APIBlueprint
 from werkzeug.wrappers import Response
 
-from main_server.schemas import Aggregated, Distributed, FanOut, RoundsRun, RunRounds, TaskQuery
+from main_server.schemas import (
+    Aggregated,
+    Distributed,
+    FanOut,
+    RoundsRun,
+    RunRounds,
+    TaskQuery,
+    TrainFanOut,
+)
 from main_server.server import MainServer
 
 _PREFER = "Answers when the work is done; with Prefer: respond-async, 202 and a job at once."
@@ -16,7 +24,7 @@ def blueprint(server: MainServer) -> APIBlueprint:
 
     @calls.post("/modeltrain")
     @calls.input(TaskQuery, location="query")
-    @calls.output(FanOut)
+    @calls.output(TrainFanOut)
     @calls.doc(summary="Model Training (Locally): every device trains", description=_PREFER)
     def modeltrain(query_data: TaskQuery) -> Response:
         task = server.task(query_data.task)

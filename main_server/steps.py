@@ -8,7 +8,7 @@ from typing import Any
 
 from main_server.fleet import Fleet, Step, Target
 from main_server.models import Models
-from main_server.rounds import NothingToDistribute, check_enough
+from main_server.rounds import NoModelYet, NothingToDistribute, check_enough
 from main_server.schemas import InstallAnswer, TrainAnswer, UpdateTaken
 from main_server.settings import MainServerSettings
 from main_server.store.devices import Devices
@@ -102,11 +102,13 @@ class Steps:
         started = time.monotonic()
         while self._versions.find(task.name, 0) is None:
             devices = self._devices.of_task(task.name).values()
-            hopeless = devices and all(device.problem for device in devices)
+            if devices and all(device.problem for device in devices):
+                told = " ".join(f"{device.device}: {device.problem}" for device in devices)
+                raise NoModelYet(f"No device can begin with {task.name}. {told}")
             patience = self._settings.first_version_seconds
             if not devices:
                 patience = min(patience, _FIRST_DEVICE_SECONDS)
-            if hopeless or time.monotonic() - started >= patience:
+            if time.monotonic() - started >= patience:
                 return
             control.check()
             time.sleep(_LOOK_SECONDS)
@@ -118,7 +120,7 @@ class Steps:
         step = Step("modeltrain", task.name, {}, TrainAnswer, seconds)
         answers = self._fleet.ask(self._targets(task), step)
         self._rounds.open(task, started)
-        return {"round": number, "devices": answers}
+        return {"round": number, "devices": answers, "left_out": self._left_out(task)}
 
     def _send(self, task: Task) -> dict[str, Any]:
         number = self._rounds.number_to_come(task.name)
@@ -166,6 +168,15 @@ class Steps:
             "version": version,
             "devices": answers,
             "evaluation": federated.as_json() if federated else None,
+        }
+
+    def _left_out(self, task: Task) -> dict[str, str]:
+        """The devices that know the task but have no training pictures of it, and why."""
+        rows = self._devices.of_task(task.name)
+        return {
+            name: row.problem or "There is no training picture."
+            for name, row in rows.items()
+            if not row.num_samples
         }
 
     def _targets(self, task: Task) -> dict[str, Target]:

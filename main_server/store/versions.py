@@ -62,8 +62,10 @@ class Versions:
                 if row.network[key] != value:
                     raise ConfigurationError(
                         f"tasks.{task.name}: {key} was {row.network[key]!r} and is now {value!r}, "
-                        "but the store holds versions of the old network. Give the changed task "
-                        "a new name, or forget the old state (make clean-state)."
+                        "but the store holds versions of the old network. Take the change back, "
+                        "or give the changed task a new name and its picture folders too "
+                        f"(dataset/<device>/{task.name}). Forgetting the state (make clean-state) "
+                        "would forget all tasks."
                     )
 
     def path(self, row: Version) -> Path:

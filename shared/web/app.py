@@ -17,14 +17,16 @@ _MOST_BODY_BYTES = 64 * 1024
 class _Request(Request):
     """A request whose body can be missing, or a form, where a JSON object is expected.
 
-    So ``curl -X POST`` and a form on a page reach the same call.
+    So ``curl -X POST``, ``curl -d`` and a form on a page reach the same call.
     """
 
     def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:
-        if self.mimetype == "application/x-www-form-urlencoded" and self.form:
-            return self.form.to_dict()
-        if not self.get_data(cache=True):
+        body = self.get_data(cache=True)
+        if not body:
             return {}
+        is_form = self.mimetype == "application/x-www-form-urlencoded"
+        if is_form and not body.lstrip().startswith(b"{"):  # curl -d calls JSON a form
+            return self.form.to_dict()
         return super().get_json(force=force, silent=silent, cache=cache)
 
 

@@ -56,6 +56,9 @@ def init_app(app: APIFlask) -> None:
         }
         told = "; ".join(f"{name}: {' '.join(texts)}" for name, texts in fields.items())
         told = told.replace("_schema: ", "the body: ")
+        told = told.replace(
+            "Extra inputs are not permitted", "there is no such name here; see /docs"
+        )
         return problem(
             {
                 "type": "urn:fedbell:problem:bad-request",

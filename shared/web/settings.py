@@ -1,6 +1,8 @@
 """Settings: a TOML file, read once and validated; environment variables win over it."""
 
+import difflib
 import tomllib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Self
 
@@ -53,9 +55,8 @@ class ServerSettings(BaseSettings):
         try:
             return cls(**(defaults | (read_toml(file) if file else {})))
         except ValidationError as error:
-            first = error.errors()[0]
-            name = ".".join(str(part) for part in first["loc"])
-            raise ConfigurationError(f"{file or 'settings'}: {name}: {first['msg']}.") from error
+            told = explain(error, cls.model_fields)
+            raise ConfigurationError(f"{file or 'settings'}: {told}") from error
 
     @property
     def hosts(self) -> list[str]:
@@ -77,6 +78,21 @@ class ServerSettings(BaseSettings):
         if not token:
             raise ConfigurationError(f"JOIN_TOKEN_FILE: {self.join_token_file} is empty.")
         return token
+
+
+def explain(error: ValidationError, known: Collection[str]) -> str:
+    """The first thing that is wrong, in a sentence that names the key.
+
+    Args:
+        known: the keys there are, to guess what a mistyped one was meant to be.
+    """
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        guesses = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
+        meant = f"; did you mean {guesses[0]}?" if guesses else "."
+        return f"there is no key {name}{meant}"
+    return f"{name}: {first['msg']}."
 
 
 def read_toml(file: Path) -> dict[str, Any]:

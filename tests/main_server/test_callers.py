@@ -54,3 +54,20 @@ def test_a_curl_line_is_safe_to_paste(device: ThinDevice) -> None:
     detail = device.client.get("/modeltrain?a=';id;'").get_json()["detail"]
     words = shlex.split(detail.partition("Try: ")[2])
     assert words == ["curl", "-X", "POST", "http://localhost/modeltrain?a=';id;'"]
+
+
+@pytest.mark.parametrize(
+    ("data", "content_type"),
+    [
+        ('{"rounds": 0}', "application/json"),
+        ('{"rounds": 0}', "application/x-www-form-urlencoded"),  # what curl -d sends
+        ('{"rounds": 0}', "text/plain"),
+        ("rounds=0", "application/x-www-form-urlencoded"),
+    ],
+)
+def test_a_body_is_read_however_it_is_called(
+    device: ThinDevice, data: str, content_type: str
+) -> None:
+    response = device.client.post("/run_rounds", data=data, content_type=content_type)
+    assert response.status_code == 400
+    assert "rounds: Input should be greater than or equal to 1" in response.get_json()["detail"]

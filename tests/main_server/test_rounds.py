@@ -132,7 +132,9 @@ def test_training_does_not_wait_for_a_device_that_cannot(
     client = make_app(first_version_seconds=3600).test_client()
     problem = {"digits": {"num_samples": 0, "problem": "There is no picture."}}
     ThinDevice(client, "device1").status(tasks=problem)
-    assert client.post("/modeltrain").json["type"] == "urn:fedbell:problem:no-model-yet"
+    told = client.post("/modeltrain").json
+    assert told["type"] == "urn:fedbell:problem:no-model-yet"
+    assert "device1: There is no picture." in told["detail"]
 
 
 def test_a_version_has_an_etag(device: ThinDevice) -> None:
@@ -301,8 +303,8 @@ def test_a_link_for_people_may_be_another_address(device: ThinDevice) -> None:
 def test_a_device_without_pictures_takes_no_part(device: ThinDevice) -> None:
     idle = ThinDevice(device.client, "device2")
     idle.status(tasks={"digits": {"num_samples": 0, "problem": "There is no picture."}})
-    told = device.client.post("/modeltrain").json
-    assert list(told["devices"]) == ["device1"]
+    refused = device.client.post("/modeltrain").json
+    assert list(refused["devices"]) == ["device1"]
     assert device.client.post("/aggregate_models").json["missing"] == ["device1"]
 
 

@@ -19,8 +19,15 @@ from .conftest import TASKS, ThinDevice
     [
         ("", "there is no task"),
         ("[tasks.digits]\nclasses = ['a']", "tasks.digits: classes"),
-        ("[tasks.digits]\nclasses = ['a', 'b']\ncolour = 1", "tasks.digits: colour"),
-        ("[tasks.'a b']\nclasses = ['a', 'b']", "tasks.a b: name"),
+        (
+            "[tasks.digits]\nclasses = ['a', 'b']\ncolour = 1",
+            "tasks.digits: there is no key colour",
+        ),
+        ("[tasks.'a b']\nclasses = ['a', 'b']", "tasks.a b: a task's name has lower-case"),
+        (
+            "[tasks.digits]\nclasses = ['a', 'b']\nimage_sise = 96",
+            "there is no key image_sise; did you mean image_size?",
+        ),
         ("[tasks.a]\nclasses = ['a', 'b']\n[tasks.a.training]\nepochs = 0", "training.epochs"),
         ("[task.a]\nclasses = ['a', 'b']", "unknown key 'task'"),
         ("[tasks.a]\nname = 'b'\nclasses = ['a', 'b']", "tasks.a"),
