@@ -7,9 +7,12 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from flask.testing import FlaskClient
 
 from main_server.fleet import EveryDeviceFailed, Fleet, NoDevices, Step, Target
 from main_server.schemas import InstallAnswer
+
+from .conftest import ThinDevice
 
 GOOD = {
     "version": 1,
@@ -122,3 +125,35 @@ def test_nobody_answers() -> None:
     with pytest.raises(EveryDeviceFailed, match="device1 cannot be reached") as raised:
         Fleet().ask({"device1": Target("http://127.0.0.1:9", "127.0.0.1")}, install())
     assert list(raised.value.members["devices"]) == ["device1"]
+
+
+TRAINED = {
+    "task": "digits",
+    "base_version": 0,
+    "base": "newest",
+    "epochs": 1,
+    "batch_size": 8,
+    "learning_rate": 0.1,
+    "num_samples": 10,
+    "history": {"loss": [1.0], "accuracy": [0.5]},
+    "evaluation": None,
+    "skipped": [],
+    "seconds": 0.1,
+}
+
+
+def test_who_took_no_part_is_told(client: FlaskClient) -> None:
+    served = Device(json.dumps(TRAINED).encode())
+    device, idle = ThinDevice(client, "device1"), ThinDevice(client, "device2")
+    device.status(url=f"http://127.0.0.1:{served.port}")
+    device.offer()
+    idle.status(tasks={"digits": {"num_samples": 0, "problem": "The folder train is empty."}})
+    answer = client.post("/modeltrain").get_json()
+    served.server.shutdown()
+    served.server.server_close()
+    assert answer["devices"]["device1"]["num_samples"] == 10
+    assert answer["left_out"] == {"device2": "The folder train is empty."}
+    assert client.get("/rounds/1").get_json()["status"] == "open"
+    page = client.get("/").text
+    assert "alert-warning" in page
+    assert "took no part. The folder train is empty." in page
