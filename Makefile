@@ -21,8 +21,8 @@ help:  ## this list
 	@"$(PYTHON)" -c "import re; [print(f'make {n:12} {t}') for n, t in \
 	re.findall(r'^([a-z-]+):.*?## (.+)', open('Makefile').read(), re.M)]"
 
-run: dataset  ## start the three servers here; Ctrl-C stops them
-	@exec .venv/bin/fedbell run
+run: dataset  ## start the servers here, or those of ONLY="NAME …"; Ctrl-C stops them
+	@exec .venv/bin/fedbell run $(ONLY:%=--only=%)
 
 up:  ## start them in containers
 	docker compose up --build

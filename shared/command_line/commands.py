@@ -41,12 +41,13 @@ def main() -> None:
 @click.option(
     "--timeout", default=120.0, show_default=True, help="Seconds until all must be ready."
 )
-def run(port: int, timeout: float) -> None:
+@click.option("--only", metavar="NAME", multiple=True, help="Start this server; repeatable.")
+def run(port: int, timeout: float, only: tuple[str, ...]) -> None:
     """Start the main server and every device; Ctrl-C stops them.
 
     A device is a folder with a device.toml. State and logs are kept in ./state.
     """
-    if not run_servers(Path.cwd(), click.echo, port, timeout):
+    if not run_servers(Path.cwd(), click.echo, port, timeout, only):
         sys.exit(1)
 
 

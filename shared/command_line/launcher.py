@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -49,25 +49,31 @@ class Running:
 
 
 def run_servers(
-    root: Path, say: Callable[[str], None], port: int = _DEFAULT_PORT, timeout_seconds: float = 120
+    root: Path,
+    say: Callable[[str], None],
+    port: int = _DEFAULT_PORT,
+    timeout_seconds: float = 120,
+    only: Collection[str] = (),
 ) -> bool:
-    """Run all servers until SIGINT, SIGTERM or SIGHUP, or until the last of them has died.
+    """Run the servers until SIGINT, SIGTERM or SIGHUP, or until the last of them has died.
 
     Args:
         root: Fedbell's folder; state is kept in its ``state``.
         say: prints one message to the person.
         port: the main server's.
         timeout_seconds: how long the servers may take to be ready.
+        only: names of those to run; empty: all.
 
     Returns:
         Whether it was asked to stop; False when no server was left.
 
     Raises:
-        ConfigurationError: a device.toml cannot be used.
+        ConfigurationError: a device.toml or BIND cannot be used, or there is no such server.
         PortTaken: nothing was started.
         ServerFailed: one died or was not ready in time; all are stopped again.
     """
-    servers = find_servers(root, port)
+    servers = find_servers(root, port, only)
+    main = next((server for server in servers if server.name == MAIN_SERVER), None)
     check_ports(servers)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -76,16 +82,19 @@ def run_servers(
     try:
         for server in servers:
             # One by one: those that run must be stopped when the next cannot start.
-            running.append(_start(root, server, port))  # noqa: PERF401
+            running.append(_start(root, server, main))  # noqa: PERF401
         _wait_until_ready(running, stop, timeout_seconds)
         if not stop.is_set():
-            say(f"Fedbell is ready: http://localhost:{port}/\nCtrl-C stops it.")
+            for server in [main] if main else servers:
+                name = "Fedbell" if main else server.name
+                say(f"{name} is ready: {server.url.replace('127.0.0.1', 'localhost')}/")
+            say("Ctrl-C stops it.")
         return _watch(running, stop, say)
     finally:
         _stop(running)
 
 
-def _start(root: Path, server: Server, main_port: int) -> Running:
+def _start(root: Path, server: Server, main: Server | None) -> Running:
     state = root / "state" / server.name
     state.mkdir(parents=True, exist_ok=True)
     log = state / "server.log"
@@ -102,8 +111,8 @@ def _start(root: Path, server: Server, main_port: int) -> Running:
         environment["WORKERS"] = os.environ.get("WORKERS", _MAIN_SERVER_WORKERS)
     else:
         environment["WORKERS"] = "1"
-        if main_port != _DEFAULT_PORT:
-            environment["MAIN_SERVER_URL"] = f"http://127.0.0.1:{main_port}"
+        if main and (main.reached_at, main.port) != ("127.0.0.1", _DEFAULT_PORT):
+            environment["MAIN_SERVER_URL"] = main.url
     command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py"]
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -141,9 +150,10 @@ def _wait_until_ready(running: list[Running], stop: threading.Event, seconds: fl
 
 def _readiness(server: Server) -> str:
     """The status that /readyz answers with, or why there is none."""
-    connection = http.client.HTTPConnection(server.host, server.port, timeout=5)
+    connection = http.client.HTTPConnection(server.reached_at, server.port, timeout=5)
     try:
-        connection.request("GET", "/readyz")
+        # Every server answers for localhost, whatever address it listens on.
+        connection.request("GET", "/readyz", headers={"Host": "localhost"})
         return str(connection.getresponse().status)
     except (OSError, http.client.HTTPException) as error:
         return str(error) or type(error).__name__

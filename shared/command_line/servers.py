@@ -1,8 +1,10 @@
 """Which servers there are: the main server, and a device per folder with a device.toml."""
 
 import errno
+import os
 import socket
 import tomllib
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -35,6 +37,17 @@ class Server:
     port: int
     change: str
 
+    @property
+    def reached_at(self) -> str:
+        """The address that reaches it from this machine."""
+        return "127.0.0.1" if self.host in {"0.0.0.0", "::"} else self.host  # noqa: S104
+
+    @property
+    def url(self) -> str:
+        """Its address, for other programs on this machine."""
+        host = f"[{self.reached_at}]" if ":" in self.reached_at else self.reached_at
+        return f"http://{host}:{self.port}"
+
 
 def device_names(root: Path) -> list[str]:
     """Names of the top-level folders with a device.toml, sorted."""
@@ -45,11 +58,18 @@ def device_names(root: Path) -> list[str]:
     )
 
 
-def find_servers(root: Path, port: int) -> list[Server]:
+def find_servers(root: Path, port: int, only: Collection[str] = ()) -> list[Server]:
     """The main server on ``port`` and every device where its ``device_url`` says.
 
+    The environment's BIND, as HOST:PORT, is where the main server listens instead, or the
+    only server there is to start.
+
+    Args:
+        only: names of those to start; empty: all.
+
     Raises:
-        ConfigurationError: not Fedbell's folder, or a device.toml without a usable device_url.
+        ConfigurationError: not Fedbell's folder, no server of that name, or a device.toml
+            without a usable device_url.
         PortTaken: two servers want one port.
     """
     if not (root / "gunicorn.conf.py").exists() or not (root / MAIN_SERVER).is_dir():
@@ -57,8 +77,19 @@ def find_servers(root: Path, port: int) -> list[Server]:
             f"{root} is not Fedbell's folder: it has no gunicorn.conf.py and {MAIN_SERVER}. "
             "Change to the folder with the Makefile and try again."
         )
-    servers = [Server(MAIN_SERVER, "127.0.0.1", port, "choose another one with --port")]
-    servers += [_device(root / name / "device.toml") for name in device_names(root)]
+    names = [MAIN_SERVER, *device_names(root)]
+    if unknown := set(only) - set(names):
+        raise ConfigurationError(
+            f"There is no server {min(unknown)} in {root}. There are: {', '.join(names)}."
+        )
+    main = Server(MAIN_SERVER, "127.0.0.1", port, "choose another one with --port")
+    servers = [
+        main if name == MAIN_SERVER else _device(root / name / "device.toml")
+        for name in names
+        if name in only or not only
+    ]
+    if (bind := os.environ.get("BIND")) and (servers[0] is main or len(servers) == 1):
+        servers[0] = _bound(servers[0].name, bind)
     by_port: dict[int, Server] = {}
     for server in servers:
         other = by_port.setdefault(server.port, server)
@@ -85,6 +116,13 @@ def check_ports(servers: list[Server]) -> None:
                     f"Port {server.port} of {server.host}, for {server.name}, {reason}. "
                     f"{way_out} {server.change}."
                 ) from error
+
+
+def _bound(name: str, bind: str) -> Server:
+    host, port = urlsplit(f"//{bind}").hostname, bind.rpartition(":")[2]
+    if not host or not port.isdecimal():
+        raise ConfigurationError(f'BIND is {bind!r}. Write it like "0.0.0.0:8000".')
+    return Server(name, host, int(port), "change BIND")
 
 
 def _device(path: Path) -> Server:

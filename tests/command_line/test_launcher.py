@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 
 import pytest
@@ -36,6 +37,48 @@ def test_a_signal_stops_all_and_leaves_nothing(house: House, number: signal.Sign
     output, errors = launcher.communicate(timeout=30)
     assert (launcher.returncode, output, errors) == (0, "", "")
     wait_until(lambda: not any(map(is_running, processes)))
+
+
+def test_one_server_alone(house: House) -> None:
+    launcher = house.launch("--only=device1")
+    assert read_line(launcher) == f"device1 is ready: http://localhost:{house.device_port}/\n"
+    assert fetch(house.device_port) == ""  # its main server is wherever its settings say
+    assert [path.name for path in (house.root / "state").iterdir()] == ["device1"]
+    with pytest.raises(urllib.error.URLError):
+        fetch(house.port)
+
+
+def test_two_servers_of_three(house: House) -> None:
+    house.add("device2", f"http://127.0.0.1:{house.free_port()}")
+    house.launch_until_ready("--only=device2", "--only=main_server")
+    assert sorted(path.name for path in (house.root / "state").iterdir()) == [
+        "device2",
+        "main_server",
+    ]
+
+
+def test_a_server_that_there_is_not(house: House) -> None:
+    _, errors = (launcher := house.launch("--only=device7")).communicate(timeout=30)
+    assert launcher.returncode == 1
+    assert f"There is no server device7 in {house.root}. There are: main_server, device1" in errors
+
+
+def test_the_main_server_listens_where_bind_says(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = house.free_port()
+    monkeypatch.setenv("BIND", f"0.0.0.0:{port}")
+    launcher = house.launch()
+    assert read_line(launcher) == f"Fedbell is ready: http://localhost:{port}/\n"
+    assert fetch(port) == ""
+    assert fetch(house.device_port) == f"http://127.0.0.1:{port}"
+
+
+def test_a_bad_bind_is_named(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BIND", "everywhere")
+    _, errors = (launcher := house.launch()).communicate(timeout=30)
+    assert launcher.returncode == 1
+    assert "BIND is 'everywhere'" in errors
 
 
 def test_a_killed_launcher_takes_its_servers_along(house: House) -> None:
