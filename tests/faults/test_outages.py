@@ -231,7 +231,11 @@ def test_the_main_server_killed_while_devices_train(federation: Federation, firs
     assert first.get(mine)["status"] == "running"
     busy = federation.main.post("/modeltrain?task=long")
     assert busy.status_code == 502
-    assert "device1: device1 is training long" in busy.json()["detail"]
+    for name in federation.devices:
+        told = busy.json()["devices"][name]["error"]
+        assert told["status"] == 409
+        assert f"{name} is" in told["detail"]
+        assert "/cancel stops it" in told["detail"]
     for device in federation.devices.values():
         stop_training(device)
     run_a_round(federation)
