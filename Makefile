@@ -11,9 +11,6 @@ COMPILE := .venv/bin/uv pip compile pyproject.toml --quiet --universal --generat
 	--python-version 3.11 --no-emit-index-url --no-header
 CONSTRAINED := --constraint requirements/development.lock
 
-# Python alone, so that no other program is needed.
-REMOVE = "$(PYTHON)" -c "import shutil, sys; [shutil.rmtree(p, True) for p in sys.argv[1:]]"
-
 .PHONY: help run up test test-faults lint lock dataset pretrain bench screenshots clean-state environment development
 .DEFAULT_GOAL := help
 
@@ -57,8 +54,8 @@ bench: environment  ## measure again what README and docs claim
 screenshots: development  ## take the pictures of the pages again; needs Chromium
 	$(VENV) -m tests.browser.screenshots
 
-clean-state:  ## forget all rounds, models and devices
-	@$(REMOVE) state
+clean-state: environment  ## forget all rounds, models and devices
+	@.venv/bin/fedbell clean-state
 
 environment:
 	@command -v "$(PYTHON)" >/dev/null || { \

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from shared.command_line.launcher import run_servers
 from shared.command_line.servers import device_names
+from shared.command_line.state import forget_state
 from shared.errors import FedbellError
 
 _DATASET = click.option(
@@ -49,6 +50,13 @@ def run(port: int, timeout: float, only: tuple[str, ...]) -> None:
     """
     if not run_servers(Path.cwd(), click.echo, port, timeout, only):
         sys.exit(1)
+
+
+@main.command("clean-state")
+def clean_state() -> None:
+    """Forget all rounds, models and devices. Not while the servers run."""
+    if forget_state(Path.cwd()):
+        click.echo("All rounds, models and devices are forgotten. Pictures are as they were.")
 
 
 @main.group()

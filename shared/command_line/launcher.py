@@ -18,7 +18,8 @@ from pathlib import Path
 from time import monotonic
 
 from shared.command_line.servers import MAIN_SERVER, Server, check_ports, find_servers
-from shared.errors import FedbellError
+from shared.command_line.state import lock_state
+from shared.errors import ConfigurationError, FedbellError
 
 #: Longer than Gunicorn's graceful time-out, in seconds; then a server is killed.
 STOP_SECONDS = 15
@@ -47,6 +48,12 @@ class Running:
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
         return "\n".join(f"    {line}" for line in lines[-_LOG_LINES:])
 
+    @property
+    def misconfigured(self) -> str | None:
+        """What the server says is wrong with its configuration, if it says so."""
+        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
+        return next((line for line in lines if line.startswith(ConfigurationError.title)), None)
+
 
 def run_servers(
     root: Path,
@@ -68,11 +75,13 @@ def run_servers(
         Whether it was asked to stop; False when no server was left.
 
     Raises:
+        StateInUse: these servers run already.
         ConfigurationError: a device.toml or BIND cannot be used, or there is no such server.
         PortTaken: nothing was started.
         ServerFailed: one died or was not ready in time; all are stopped again.
     """
     servers = find_servers(root, port, only)
+    lock = lock_state(root)
     main = next((server for server in servers if server.name == MAIN_SERVER), None)
     check_ports(servers)
     stop = threading.Event()
@@ -92,6 +101,7 @@ def run_servers(
         return _watch(running, stop, say)
     finally:
         _stop(running)
+        lock.release()
 
 
 def _start(root: Path, server: Server, main: Server | None) -> Running:
@@ -133,6 +143,8 @@ def _wait_until_ready(running: list[Running], stop: threading.Event, seconds: fl
     while waiting and not stop.is_set():
         for one in running:
             if one.process.poll() is not None:
+                if one.misconfigured:
+                    raise ServerFailed(f"{one.server.name} did not start. {one.misconfigured}")
                 raise ServerFailed(
                     f"{one.server.name} stopped with status {one.process.returncode} while it "
                     f"started. Its last lines ({one.log}):\n{one.last_lines}"

@@ -82,7 +82,9 @@ def find_servers(root: Path, port: int, only: Collection[str] = ()) -> list[Serv
         raise ConfigurationError(
             f"There is no server {min(unknown)} in {root}. There are: {', '.join(names)}."
         )
-    main = Server(MAIN_SERVER, "127.0.0.1", port, "choose another one with --port")
+    main = Server(
+        MAIN_SERVER, "127.0.0.1", port, "choose another one: BIND=127.0.0.1:8080 make run"
+    )
     servers = [
         main if name == MAIN_SERVER else _device(root / name / "device.toml")
         for name in names
@@ -90,6 +92,8 @@ def find_servers(root: Path, port: int, only: Collection[str] = ()) -> list[Serv
     ]
     if (bind := os.environ.get("BIND")) and (servers[0] is main or len(servers) == 1):
         servers[0] = _bound(servers[0].name, bind)
+    for key in ("device_name", "dataset_directory"):
+        _check_distinct(root, [server.name for server in servers], key)
     by_port: dict[int, Server] = {}
     for server in servers:
         other = by_port.setdefault(server.port, server)
@@ -116,6 +120,21 @@ def check_ports(servers: list[Server]) -> None:
                     f"Port {server.port} of {server.host}, for {server.name}, {reason}. "
                     f"{way_out} {server.change}."
                 ) from error
+
+
+def _check_distinct(root: Path, names: Collection[str], key: str) -> None:
+    """Raise ConfigurationError when two devices of ``names`` say the same of themselves."""
+    said: dict[str, Path] = {}
+    for name in names:
+        path = root / name / "device.toml"
+        if not path.exists():
+            continue
+        value = tomllib.loads(path.read_text(encoding="utf-8")).get(key)
+        other = said.setdefault(str(value), path) if value is not None else path
+        if other != path:
+            raise ConfigurationError(
+                f"{other} and {path} both say {key} = {value!r}. Each device needs its own."
+            )
 
 
 def _bound(name: str, bind: str) -> Server:

@@ -42,13 +42,13 @@ class House:
             probe.bind(("127.0.0.1", 0))
             return int(probe.getsockname()[1])
 
-    def add(self, name: str, url: str | None = None, app: str = APP) -> None:
+    def add(self, name: str, url: str | None = None, app: str = APP, toml: str = "") -> None:
         (self.root / name).mkdir(exist_ok=True)
         # A package, or Fedbell's own of that name would be taken.
         (self.root / name / "__init__.py").touch()
         (self.root / name / "wsgi.py").write_text(app)
         if url:
-            (self.root / name / "device.toml").write_text(f'device_url = "{url}"\n')
+            (self.root / name / "device.toml").write_text(f'device_url = "{url}"\n{toml}')
 
     def launch(self, *options: str) -> subprocess.Popen[str]:
         launcher = subprocess.Popen(

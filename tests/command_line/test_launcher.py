@@ -173,3 +173,47 @@ def test_the_last_log_is_kept(house: House) -> None:
 def test_the_command_needs_no_opencv() -> None:
     script = "import sys, shared.command_line; sys.exit('cv2' in sys.modules)"
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True)
+
+
+def test_a_wrong_configuration_is_told_in_one_line(house: House) -> None:
+    told = "The configuration is wrong: tasks.toml: there is no key image_sise."
+    house.add("main_server", app=f"import sys; print({told!r}, flush=True); sys.exit(4)")
+    _, errors = (launcher := house.launch()).communicate(timeout=60)
+    assert launcher.returncode == 1
+    assert errors == f"Error: main_server did not start. {told}\n"
+
+
+@pytest.mark.parametrize(
+    "line", ['device_name = "device1"', 'dataset_directory = "dataset/device1"']
+)
+def test_two_devices_that_say_they_are_one(house: House, line: str) -> None:
+    for name in ("device1", "device3"):
+        house.add(name, f"http://127.0.0.1:{house.free_port()}", toml=line)
+    _, errors = (launcher := house.launch()).communicate(timeout=60)
+    assert launcher.returncode == 1
+    assert "device3/device.toml both say" in errors
+    assert not house.processes()
+
+
+def test_state_is_not_forgotten_under_running_servers(house: House) -> None:
+    def clean_state() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "shared.command_line", "clean-state"],
+            cwd=house.root,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    launcher = house.launch_until_ready()
+    refused = clean_state()
+    assert refused.returncode == 1
+    assert "The servers run; their state was not touched." in refused.stderr
+    assert (house.root / "state" / "device1").exists()
+    launcher.terminate()
+    launcher.communicate(timeout=30)
+    assert clean_state().returncode == 0
+    assert not (house.root / "state").exists()
+    assert clean_state().returncode == 0
