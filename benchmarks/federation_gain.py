@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from benchmarks.report import TEST_DATA, save
 from main_server.settings import read_tasks
-from shared.datasets import decode, read_split
+from shared.datasets import RECIPE, decode, read_split
 from shared.datasets.digits import write_digits
 from shared.federated.aggregation import STRATEGIES
 from shared.federated.task import Task, TrainingSettings
@@ -127,7 +127,7 @@ def alone(network: Network, split: Split, test: Split, seed: int) -> float:
 
 def measure(task: Task, directory: Path, backbones: Path, work: Path) -> dict[str, Any]:
     network = build_network(task, backbones)
-    store = FeatureStore(work / "features")
+    store = FeatureStore(work / "features", decoding=RECIPE)
     splits = [read(network, store, directory / device / task.name / "train") for device in DEVICES]
     tests = [read(network, store, directory / device / task.name / "test") for device in DEVICES]
     test = joined(tests)
