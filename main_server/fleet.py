@@ -18,7 +18,7 @@ from pydantic import BaseModel, ValidationError
 from shared.errors import FedbellError
 
 _CONNECT_SECONDS = 3.0
-_MOST_AT_ONCE = 64
+_MOST_AT_ONCE = 256
 _MOST_ANSWER_BYTES = 1024 * 1024
 _MOST_SENTENCE = 2000
 #: A device that vanishes from the network is noticed by these: while we wait for its answer,
@@ -146,10 +146,11 @@ class Fleet:
 
     def _post(self, address: str, ip_address: str | None, step: Step) -> tuple[int, bytes]:
         """The status and body of an answer. Raises httpx.HTTPError, also for too long ones."""
-        url, headers, extensions = httpx.URL(address, params={"task": step.task}), {}, {}
+        url = httpx.URL(address, params={"task": step.task})
+        headers, extensions = {"Accept-Encoding": "identity"}, {}
         if ip_address is not None:
             # The name may mean another machine by now; the address is the one that was checked.
-            headers = {"Host": url.netloc.decode()}
+            headers["Host"] = url.netloc.decode()
             extensions = {"sni_hostname": url.host}
             url = url.copy_with(host=ip_address)
         deadline = time.monotonic() + step.seconds

@@ -21,6 +21,8 @@ from shared.web.jobs import JobControl
 from shared.web.locks import exclusive
 
 _LOOK_SECONDS = 0.2
+#: Of many rounds, those whose results are told while it goes on.
+_ROUNDS_TOLD = 10
 #: How long modeltrain waits for a device to enrol when there is none.
 _FIRST_DEVICE_SECONDS = 10.0
 
@@ -89,7 +91,8 @@ class Steps:
                     ("send_model_clients", self._distribute),
                 ):
                     control.check()
-                    control.report({"round": index, "of": number, "step": name, "done": finished})
+                    progress = {"round": index, "of": number, "step": name}
+                    control.report(progress | {"done": finished[-_ROUNDS_TOLD:]})
                     answers[name] = step(task)
                 finished.append(_summary(answers))
         return {"rounds": finished}
