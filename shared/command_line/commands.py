@@ -98,4 +98,6 @@ def import_(path: Path, task: str, directory: Path) -> None:
     Console().print(table)
     for reason in report.skipped.values():
         click.echo(f"Left out: {reason}")
-    click.echo(f"Now add to main_server/tasks.toml:\n\n{report.tasks_toml}")
+    for name in sorted(set(report.devices) - set(device_names(Path.cwd()))):
+        click.echo(f"There is no device {name} yet: the README says how to add one.")
+    click.echo(f"Now add to main_server/tasks.toml, and start again:\n\n{report.tasks_toml}")

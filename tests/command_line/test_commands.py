@@ -53,6 +53,7 @@ def test_import_tells_what_it_did_and_what_to_add(runner: CliRunner) -> None:
     result = runner.invoke(main, ["dataset", "import", "Parcel", "--task", "parcels"])
     assert result.exit_code == 0
     assert "Left out: Parcel/Client1/train/parcel/2.png is neither" in result.output
+    assert "There is no device device1 yet" in result.output
     assert '[tasks.parcels]\nclasses = ["not_parcel", "parcel"]\n' in result.output
     assert Path("dataset/device1/parcels/train/parcel/1.png").exists()
 
