@@ -69,7 +69,11 @@ class MainServer:
         """Remove a lost device, so that it may enrol anew. Raises DeviceOnline, NotFound."""
         rows = {device.name: device for device in self.devices.all()}
         if name in rows and self.is_online(rows[name].last_seen):
-            raise DeviceOnline(f"{name} is online. Stop it first; then it can be forgotten.")
+            seconds = 3 * self.settings.heartbeat_seconds
+            raise DeviceOnline(
+                f"{name} is online: it was seen within the last {seconds:g} s. Stop it, if it is "
+                "still the old one, and try again when that time is over."
+            )
         self.devices.forget(name)
 
     def is_online(self, last_seen: float) -> bool:

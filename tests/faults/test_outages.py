@@ -66,6 +66,11 @@ def training(device: Server) -> str:
     return f"/jobs/{wait_until(epochs)}"
 
 
+def online(federation: Federation, device: str) -> bool:
+    rows = {row["name"]: row for row in federation.main.get("/devices")["devices"]}
+    return bool(rows[device]["online"])
+
+
 def is_idle(device: Server) -> bool:
     return not device.get("/status")["tasks"]["shades"]["job"]
 
@@ -253,6 +258,7 @@ def test_a_devices_state_deleted(federation: Federation, first: Server) -> None:
     assert refused.status_code == 503
 
     before = Ledger(federation)
+    wait_until(lambda: not online(federation, "device1"))  # as the old one, it is lost
     assert federation.main.http.delete("/devices/device1").is_success
     federation.caught_up("device1")
     run_a_round(federation)
