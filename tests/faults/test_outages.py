@@ -268,7 +268,7 @@ def test_a_devices_state_deleted(federation: Federation, first: Server) -> None:
 def test_the_main_servers_state_deleted(federation: Federation) -> None:
     before = federation.main.get("/rounds?task=shades")["rounds"]
     former = {name: each.get("/status") for name, each in federation.devices.items()}
-    assert len(before) > 1
+    assert before
     federation.main.stop()
     shutil.rmtree(federation.main.state)
     federation.main.start()
