@@ -5,10 +5,11 @@ from typing import Any
 from apiflask import APIBlueprint
 from flask import Response, request, send_file
 
-from main_server.schemas import ClientStatus, HeartbeatAnswer, TaskQuery, UpdateTaken
+from main_server.schemas import ClientStatus, HeartbeatAnswer, TaskQuery
 from main_server.server import MainServer
 from main_server.store.devices import WrongToken
 from main_server.store.tables import Version
+from shared.federated.answers import Sent
 from shared.web.problems import NotFound
 
 WEIGHTS = "application/vnd.safetensors"
@@ -60,7 +61,7 @@ def blueprint(server: MainServer) -> APIBlueprint:
 
     @calls.post("/cmodel")
     @calls.input(TaskQuery, location="query")
-    @calls.output(UpdateTaken)
+    @calls.output(Sent)
     @calls.doc(
         summary="A device sends its update: a safetensors body",
         description="Sent twice, it counts once. Refused as a whole or counted as a whole.",

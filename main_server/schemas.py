@@ -1,12 +1,12 @@
 """What the main server's calls take and give, as the OpenAPI description tells it."""
 
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.federated.evaluation import DeviceEvaluation
 from shared.federated.task import Name
-from shared.federated.update import MOST_SAMPLES, Metric
+from shared.federated.update import MOST_SAMPLES
 
 
 class Strict(BaseModel):
@@ -71,37 +71,6 @@ class HeartbeatAnswer(BaseModel):
     tasks: dict[str, dict[str, Any]]
 
 
-class TrainAnswer(BaseModel):
-    """What a device answers to ``modeltrain``."""
-
-    task: str
-    base_version: int
-    #: "newest", or "installed" when the device could not ask; then ``reservation`` says so.
-    base: str
-    reservation: str | None = None
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    num_samples: int
-    history: dict[Metric, list[float]]
-    #: Of what this device alone has learned, on its own test pictures; null without any.
-    evaluation: DeviceEvaluation | None
-    #: Pictures that could not be read, and why.
-    skipped: list[dict[str, str]]
-    seconds: float
-
-
-class InstallAnswer(BaseModel):
-    """What a device answers to ``aggmodel``."""
-
-    version: int
-    installed: Literal[True]
-    #: Null where there are no test pictures; then ``reservation`` says so.
-    evaluation: DeviceEvaluation | None
-    reservation: str | None = None
-    skipped: list[dict[str, str]] = []
-
-
 class FanOut(BaseModel):
     """A step on every device: its answer, or its error."""
 
@@ -114,15 +83,6 @@ class TrainFanOut(FanOut):
 
     #: The devices that have none, and why.
     left_out: dict[str, str]
-
-
-class UpdateTaken(BaseModel):
-    """An update that counts."""
-
-    round: int
-    device: str
-    num_samples: int
-    bytes: int
 
 
 class Aggregated(BaseModel):

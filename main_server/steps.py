@@ -9,12 +9,12 @@ from typing import Any
 from main_server.fleet import Fleet, Step, Target
 from main_server.models import Models
 from main_server.rounds import NoModelYet, NothingToDistribute, check_enough
-from main_server.schemas import InstallAnswer, TrainAnswer, UpdateTaken
 from main_server.settings import MainServerSettings
 from main_server.store.devices import Devices
 from main_server.store.rounds import Rounds
 from main_server.store.versions import Versions
 from shared.errors import FedbellError
+from shared.federated.answers import Installed, Sent, Trained
 from shared.federated.evaluation import DeviceEvaluation
 from shared.federated.task import Task
 from shared.web.jobs import JobControl
@@ -120,7 +120,7 @@ class Steps:
         started = time.time()
         number = self._rounds.number_to_come(task.name)
         seconds = self._settings.training_timeout_seconds
-        step = Step("modeltrain", task.name, {}, TrainAnswer, seconds)
+        step = Step("modeltrain", task.name, {}, Trained, seconds)
         answers = self._fleet.ask(self._targets(task), step)
         self._rounds.open(task, started)
         return {"round": number, "devices": answers, "left_out": self._left_out(task)}
@@ -128,7 +128,7 @@ class Steps:
     def _send(self, task: Task) -> dict[str, Any]:
         number = self._rounds.number_to_come(task.name)
         seconds = self._settings.step_timeout_seconds
-        step = Step("sendmodel", task.name, {"round": number}, UpdateTaken, seconds)
+        step = Step("sendmodel", task.name, {"round": number}, Sent, seconds)
         return {"round": number, "devices": self._fleet.ask(self._targets(task), step)}
 
     def _aggregate(self, task: Task) -> dict[str, Any]:
@@ -159,7 +159,7 @@ class Steps:
             )
         self._versions.release(task.name, version)
         seconds = self._settings.step_timeout_seconds
-        step = Step("aggmodel", task.name, {"version": version}, InstallAnswer, seconds)
+        step = Step("aggmodel", task.name, {"version": version}, Installed, seconds)
         answers = self._fleet.ask(self._targets(task), step)
         for device, answer in answers.items():
             if evaluation := answer.get("evaluation"):

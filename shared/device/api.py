@@ -8,15 +8,8 @@ from flask import Response, send_file
 from werkzeug.wrappers import Response as AnyResponse
 
 from shared.device.device import Device
-from shared.device.schemas import (
-    Installed,
-    RoundChoice,
-    Sent,
-    Status,
-    TaskQuery,
-    Trained,
-    VersionChoice,
-)
+from shared.device.schemas import RoundChoice, Status, TaskQuery, VersionChoice
+from shared.federated.answers import Installed, Sent, Trained
 from shared.federated.task import Task, TrainingSettings
 from shared.web.jobs import JobControl, Work
 from shared.web.problems import NotFound

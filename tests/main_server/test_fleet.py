@@ -10,11 +10,12 @@ import pytest
 from flask.testing import FlaskClient
 
 from main_server.fleet import EveryDeviceFailed, Fleet, NoDevices, Step, Target
-from main_server.schemas import InstallAnswer
+from shared.federated.answers import Installed
 
 from .conftest import ThinDevice
 
 GOOD = {
+    "task": "digits",
     "version": 1,
     "installed": True,
     "evaluation": {"accuracy": 0.5, "loss": 1.0, "num_samples": 4},
@@ -63,7 +64,7 @@ def good() -> Iterator[Device]:
 
 
 def install(seconds: float = 5) -> Step:
-    return Step("aggmodel", "digits", {"version": 1}, InstallAnswer, seconds)
+    return Step("aggmodel", "digits", {"version": 1}, Installed, seconds)
 
 
 def target(device: Device) -> Target:
