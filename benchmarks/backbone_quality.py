@@ -6,11 +6,7 @@ Run it from the repository's root: ``python -m benchmarks.backbone_quality``. Te
 read from $FEDBELL_TEST_DATA. Prints a table; writes benchmarks/results/backbone_quality.json.
 """
 
-import argparse
-import json
-import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -23,6 +19,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from benchmarks.report import TEST_DATA, begin
 from shared.federated.weights import read_weights
 from shared.learning.architectures.mobilenet import mobilenet
 from shared.learning.backbone import BUILTIN, assign, imagenet_file, read_keras_h5
@@ -30,8 +27,6 @@ from shared.learning.backbone import BUILTIN, assign, imagenet_file, read_keras_
 SIZE = 96
 ALPHA = 0.25
 RANDOM_SEEDS = (1, 2, 3)
-TEST_DATA = Path(os.environ.get("FEDBELL_TEST_DATA", "../shared/assets"))
-RESULT = Path(__file__).parent / "results" / "backbone_quality.json"
 
 
 @dataclass(frozen=True)
@@ -95,17 +90,14 @@ def linear_probe(network: keras.Model, pictures: Pictures) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--builtin", type=Path, default=BUILTIN)
-    parser.add_argument("--result", type=Path, default=RESULT)
-    arguments = parser.parse_args()
+    run = begin("backbone_quality", __doc__)
     collections = {"digits": digits(), "doorbell": doorbell()}
     network = mobilenet(ALPHA, SIZE)
 
     def score() -> dict[str, float]:
         return {name: linear_probe(network, p) for name, p in collections.items()}
 
-    assign(network, read_weights(arguments.builtin))
+    assign(network, read_weights(BUILTIN))
     scores = {"builtin": score()}
     assign(network, read_keras_h5(TEST_DATA / "weights" / imagenet_file(ALPHA), network))
     scores["imagenet"] = score()
@@ -118,10 +110,8 @@ def main() -> None:
     print(f"{'linear probe, 96 px':<20}" + "".join(f"{name:>10}" for name in collections))
     for backbone, values in scores.items():
         print(f"{backbone:<20}" + "".join(f"{value:>10.3f}" for value in values.values()))
-    arguments.result.parent.mkdir(parents=True, exist_ok=True)
     counts = {n: [len(p.train), len(p.test)] for n, p in collections.items()}
-    document = {"image_size": SIZE, "alpha": ALPHA, "pictures": counts, "accuracy": scores}
-    arguments.result.write_text(json.dumps(document, indent=2) + "\n")
+    run.save({"image_size": SIZE, "alpha": ALPHA, "pictures": counts, "accuracy": scores})
 
 
 if __name__ == "__main__":

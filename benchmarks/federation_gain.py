@@ -9,7 +9,6 @@ the test pictures of all devices together. Run it from the repository's root:
 and ImageNet weights from $FEDBELL_TEST_DATA; it is left out, and says so, without them.
 """
 
-import argparse
 import os
 import shutil
 import tempfile
@@ -21,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.report import TEST_DATA, save
+from benchmarks.report import TEST_DATA, begin
 from main_server.settings import read_tasks
 from shared.datasets import RECIPE, decode, read_split
 from shared.datasets.digits import write_digits
@@ -167,7 +166,7 @@ def doorbell_task() -> Task:
 
 
 def main() -> None:
-    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
+    run = begin("federation_gain", __doc__)
     make_deterministic(1)
     results: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -187,7 +186,7 @@ def main() -> None:
         row = "".join(f"{result['accuracy'][name]['mean']:>12.3f}" for result in results.values())
         label = f"{name} alone" if name in DEVICES else name
         print(f"{label:<32}{row}")
-    print(save("federation_gain", "python -m benchmarks.federation_gain", {"tasks": results}))
+    run.save({"tasks": results})
 
 
 if __name__ == "__main__":
