@@ -7,12 +7,17 @@ from apiflask import APIFlask
 from shared.device import api, pages
 from shared.device.device import Device
 from shared.device.settings import DeviceSettings
+from shared.device.trainer_process import TRAINER_MODULE
 from shared.web import events, health, job_calls, logs
 from shared.web.app import create_base
 
 
-def build(device_toml: Path) -> APIFlask:
+def build(device_toml: Path, trainer_module: str = TRAINER_MODULE) -> APIFlask:
     """The application, its device started; ``app.extensions["fedbell"]`` is the device.
+
+    Args:
+        device_toml: its settings.
+        trainer_module: what its trainer runs.
 
     Raises:
         ConfigurationError: one line that says what is wrong.
@@ -20,7 +25,7 @@ def build(device_toml: Path) -> APIFlask:
     settings = DeviceSettings.load(device_toml)
     logs.configure(settings.device_name)
     app = create_base("shared.device", f"Fedbell {settings.device_name}", settings)
-    device = Device(settings)
+    device = Device(settings, trainer_module)
     app.extensions["fedbell"] = device
     for blueprint in (
         pages.blueprint(device),

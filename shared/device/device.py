@@ -9,7 +9,7 @@ from shared.device.overview import Overview
 from shared.device.settings import DeviceSettings
 from shared.device.steps import Steps
 from shared.device.store import Store
-from shared.device.trainer_process import Trainer
+from shared.device.trainer_process import TRAINER_MODULE, Trainer
 from shared.errors import ConfigurationError
 from shared.web.job_calls import Calls
 from shared.web.jobs import Jobs
@@ -21,12 +21,13 @@ class Device:
 
     Args:
         settings: the device's own.
+        trainer_module: what its trainer runs.
 
     Raises:
         ConfigurationError: another process has it.
     """
 
-    def __init__(self, settings: DeviceSettings) -> None:
+    def __init__(self, settings: DeviceSettings, trainer_module: str = TRAINER_MODULE) -> None:
         self.settings = settings
         # Before anything is read: the store tidies up what it takes for leftovers.
         self._lock = try_lock(settings.state_directory / "device.lock")
@@ -36,7 +37,7 @@ class Device:
                 "WORKERS must be 1 for a device; if it is, stop the other server."
             )
         self.store = Store(settings.state_directory, settings.device_name)
-        self.trainer = Trainer(settings)
+        self.trainer = Trainer(settings, trainer_module)
         self.main_server = MainServer(settings, self.store.token())
         self.models = GlobalModels(self.store, self.main_server, self.trainer)
         self.jobs = Jobs(self.store.database, settings.state_directory / "processes")

@@ -16,7 +16,8 @@ import os
 import queue
 import sys
 import threading
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
 
 from shared.errors import FedbellError
 from shared.web import logs
@@ -25,6 +26,9 @@ from shared.web import logs
 _NICENESS = 5
 
 _log = logging.getLogger(__name__)
+
+#: By name; each takes JSON values, ``report`` and ``cancelled``, and gives a JSON object.
+Operations = Mapping[str, Any]
 
 
 class OperationFailed(FedbellError):
@@ -42,18 +46,20 @@ class Trainer:
         self._requests: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._cancelled: set[int] = set()
 
-    def run(self, configuration: dict[str, Any]) -> None:
-        """Serve for ever."""
-        threading.Thread(target=self._listen, daemon=True).start()
-        # Loads TensorFlow; only now, so that the parent's end is noticed meanwhile too.
-        from shared.device.trainer_work import TrainerWork
+    def run(self, prepare: Callable[[], Operations]) -> NoReturn:
+        """Serve for ever.
 
-        work = TrainerWork(**configuration)
+        Args:
+            prepare: gives the operations by name, and may take its time: the parent's end
+                is noticed meanwhile too.
+        """
+        threading.Thread(target=self._listen, daemon=True).start()
+        operations = prepare()
         self._reply(ready=True)
         while True:
-            self._serve(work.operations, self._requests.get())
+            self._serve(operations, self._requests.get())
 
-    def _serve(self, operations: dict[str, Any], request: dict[str, Any]) -> None:
+    def _serve(self, operations: Operations, request: dict[str, Any]) -> None:
         number, operation = request.pop("id"), request.pop("operation")
 
         def report(progress: dict[str, Any]) -> None:
@@ -90,7 +96,13 @@ class Trainer:
         self._replies.flush()
 
 
+def _operations() -> Operations:
+    from shared.device.trainer_work import TrainerWork  # loads TensorFlow
+
+    return TrainerWork(**json.loads(sys.argv[2])).operations
+
+
 if __name__ == "__main__":
     os.nice(_NICENESS)
     logs.configure(sys.argv[1])
-    Trainer().run(json.loads(sys.argv[2]))
+    Trainer().run(_operations)

@@ -20,6 +20,9 @@ from shared.web.jobs import JobControl
 
 _log = logging.getLogger(__name__)
 
+#: What ``python -m`` runs as the trainer.
+TRAINER_MODULE = "shared.device.trainer"
+
 _ROOT = Path(__file__).parents[2]
 #: How often a waiting call looks whether its job was cancelled, in seconds.
 _LOOK_SECONDS = 0.25
@@ -51,10 +54,12 @@ class Trainer:
 
     Args:
         settings: threads, folders and limits.
+        module: what the process runs; it reads and replies as shared/device/trainer.py does.
     """
 
-    def __init__(self, settings: DeviceSettings) -> None:
+    def __init__(self, settings: DeviceSettings, module: str = TRAINER_MODULE) -> None:
         self._settings = settings
+        self._module = module
         self._lock = threading.Lock()
         self._process: _Process | None = None
 
@@ -157,14 +162,14 @@ class Trainer:
 
     def _alive(self) -> "_Process":
         if self._process is None or self._process.how_ended is not None:
-            self._process = _Process(self._settings)
+            self._process = _Process(self._settings, self._module)
         return self._process
 
 
 class _Process:
     """One process of the trainer, and who waits for its replies."""
 
-    def __init__(self, settings: DeviceSettings) -> None:
+    def __init__(self, settings: DeviceSettings, module: str) -> None:
         processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2
         threads = str(settings.trainer_threads or max(1, processors // 2))
         environment = {
@@ -181,7 +186,7 @@ class _Process:
         }
         name = f"{settings.device_name} trainer"
         self._popen = subprocess.Popen(
-            [sys.executable, "-m", "shared.device.trainer", name, json.dumps(configuration)],
+            [sys.executable, "-m", module, name, json.dumps(configuration)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment | {"PYTHONPATH": os.pathsep.join(search)},
