@@ -7,11 +7,12 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
 	"$$name" -c "$(FITS)" 2>/dev/null && echo "$$name" && exit; done; echo python3)
 
 VENV := .venv/bin/python
-COMPILE := .venv/bin/uv pip compile pyproject.toml --quiet --universal --generate-hashes \
+COMPILE_GROUP := .venv/bin/uv pip compile --quiet --universal --generate-hashes \
 	--python-version 3.11 --no-emit-index-url --no-header
+COMPILE := $(COMPILE_GROUP) pyproject.toml
 CONSTRAINED := --constraint requirements/development.lock
 
-.PHONY: help run up test test-faults lint lock dataset pretrain bench screenshots clean-state environment development
+.PHONY: help run up test test-faults lint lock dataset pretrain bench flower screenshots clean-state environment development
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -40,6 +41,7 @@ lock: development  ## choose the newest packages again and pin them
 	$(COMPILE) --upgrade --all-extras --output-file requirements/development.lock
 	$(COMPILE) --upgrade $(CONSTRAINED) --extra device --output-file requirements/device.lock
 	$(COMPILE) --upgrade $(CONSTRAINED) --output-file requirements/server.lock
+	$(COMPILE_GROUP) --upgrade --group flower --output-file requirements/flower.lock
 
 dataset: environment  ## write the built-in pictures to dataset/
 	@.venv/bin/fedbell dataset digits
@@ -50,6 +52,9 @@ pretrain: environment  ## train the built-in backbone again
 bench: environment  ## measure again what README and docs claim
 	$(VENV) -m benchmarks.backbone_quality
 	$(VENV) -m benchmarks.federation_gain
+
+flower: environment  ## install Flower, which some benchmarks compare with, into .venv-flower
+	@"$(PYTHON)" shared/command_line/environment.py flower
 
 screenshots: development  ## take the pictures of the pages again; needs Chromium
 	$(VENV) -m tests.browser.screenshots

@@ -1,6 +1,8 @@
 """Make the project's own virtual environment in .venv; ``make`` calls this file by its path.
 
-    python3 shared/command_line/environment.py device|development
+    python3 shared/command_line/environment.py device|development|flower
+
+What excludes Fedbell's own packages goes into an environment of its own: .venv-flower.
 
 It needs nothing but Python: no pip, no git, no other program. When the lock file is
 the one that was installed last, it does nothing. Its syntax is that of Python 3.6, so
@@ -15,8 +17,7 @@ from pathlib import Path
 OLDEST, NEWEST = (3, 11), (3, 13)
 
 ROOT = Path(__file__).resolve().parents[2]
-ENVIRONMENT = ROOT / ".venv"
-PYTHON = str(ENVIRONMENT / "bin" / "python")
+SEPARATE = ("flower",)
 
 # `python` next to the script, wherever the folder has been moved to; `sh` alone, no dirname.
 COMMAND = '#!/bin/sh\nexec "${0%/*}/python" -m shared.command_line "$@"\n'
@@ -29,34 +30,45 @@ def main(lock_name: str) -> None:
             f"Fedbell needs Python 3.11, 3.12 or 3.13; found {sys.version.split()[0]} at "
             f"{sys.executable}. Install one of these, or name it: make run PYTHON=/path/to/python"
         )
+    environment = ROOT / (f".venv-{lock_name}" if lock_name in SEPARATE else ".venv")
+    python = str(environment / "bin" / "python")
     lock = ROOT / "requirements" / f"{lock_name}.lock"
     mark = f"{ROOT} {sys.version_info[:2]} {hashlib.sha256(lock.read_bytes()).hexdigest()}"
-    stamp = ENVIRONMENT / f".{lock_name}.installed"
-    if stamp.exists() and stamp.read_text() == mark and works(PYTHON):
+    stamp = environment / f".{lock_name}.installed"
+    if stamp.exists() and stamp.read_text() == mark and works(python):
         return
-    message = "Installing {} into .venv; this happens once and takes a minute or two."
-    print(message.format(lock.relative_to(ROOT)), flush=True)  # noqa: T201
-    make_environment()
-    pip = [PYTHON, "-m", "pip", "--disable-pip-version-check", "--no-input"]
+    message = "Installing {} into {}; this happens once and takes a minute or two."
+    print(message.format(lock.relative_to(ROOT), environment.name), flush=True)  # noqa: T201
+    make_environment(environment)
+    pip = [python, "-m", "pip", "--disable-pip-version-check", "--no-input"]
     if subprocess.run(
         [*pip, "install", "--quiet", "--require-hashes", "-r", str(lock)], check=False
     ).returncode:
         sys.exit("The packages could not be installed (see above). Run the same command again.")
-    script = "import sysconfig; print(sysconfig.get_path('purelib'))"
-    packages = subprocess.run(
-        [PYTHON, "-c", script], check=True, capture_output=True, text=True
-    ).stdout.strip()
-    Path(packages, "fedbell.pth").write_text(f"{ROOT}\n", encoding="utf-8")
-    command = ENVIRONMENT / "bin" / "fedbell"
-    command.write_text(COMMAND)
-    command.chmod(0o755)
+    if lock_name not in SEPARATE:
+        put_fedbell_into(environment)
     stamp.write_text(mark)
 
 
-def make_environment() -> None:
-    """Make .venv, from scratch when the one there belongs to another Python or is broken."""
-    fresh = [] if works(PYTHON) else ["--clear"]
-    command = [sys.executable, "-m", "venv", *fresh, str(ENVIRONMENT)]
+def put_fedbell_into(environment: Path) -> None:
+    """Let the environment's Python find Fedbell's modules, and people its command."""
+    script = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    packages = subprocess.run(
+        [str(environment / "bin" / "python"), "-c", script],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.strip()
+    Path(packages, "fedbell.pth").write_text(f"{ROOT}\n", encoding="utf-8")
+    command = environment / "bin" / "fedbell"
+    command.write_text(COMMAND)
+    command.chmod(0o755)
+
+
+def make_environment(environment: Path) -> None:
+    """Make it, from scratch when the one there belongs to another Python or is broken."""
+    fresh = [] if works(str(environment / "bin" / "python")) else ["--clear"]
+    command = [sys.executable, "-m", "venv", *fresh, str(environment)]
     if subprocess.run(command, check=False).returncode:
         sys.exit(
             f"{sys.executable} could not make a virtual environment (see above). On Debian and "

@@ -1,0 +1,1 @@
+"""Flower, doing what a round of idle devices does (https://flower.ai)."""
