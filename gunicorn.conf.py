@@ -2,13 +2,21 @@
 
 BIND, WORKERS, THREADS, TIMEOUT and GRACEFUL_TIMEOUT (seconds) are read here, and WSGI_APP,
 the application, where the command line names none.
-Nothing is loaded before the fork: a device's trainer must never be a fork's child.
+Of the main server the modules are loaded before the fork, once for all workers; the
+application, its threads and its connections are each worker's own. Of a device nothing is: its
+trainer must never be a fork's child, and with one worker there is nothing to share.
 """
 
+import gc
+import importlib
 import os
 import signal
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gunicorn.arbiter import Arbiter
 
 wsgi_app = os.environ.get("WSGI_APP")
 bind = os.environ.get("BIND", "127.0.0.1:8000")
@@ -30,13 +38,33 @@ accesslog = "-"
 access_log_format = '%(t)s %(h)s "%(r)s" %(s)s %(B)s bytes %(M)s ms'
 
 
-def on_starting(_: object) -> None:
-    """Tie this server's life to that of the launcher, which holds the other end of stdin."""
+def on_starting(arbiter: "Arbiter") -> None:
+    """Load what workers share; tie this server's life to that of the launcher, if it has one."""
+    package = arbiter.app.app_uri.partition(".")[0]
+    if package == "main_server":
+        _load_for_all_workers(package)
+    # After that: a thread does not survive a fork, and imports need not share the processor.
     if os.environ.get("STOP_WITH_STDIN") == "1":
         threading.Thread(target=_stop_with_stdin, daemon=True).start()
 
 
+def _load_for_all_workers(package: str) -> None:
+    """Import a package, so that its code lies in memory once, and is read once.
+
+    Modules stay what they were at the start of the arbiter, also after a SIGHUP.
+    """
+    # NumPy's threads would be started here and be missing in the workers; the main server
+    # multiplies no matrices.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # Nothing is garbage yet; and a collection in a worker would write to each shared page.
+    gc.disable()
+    importlib.import_module(package)
+    gc.freeze()
+    gc.enable()
+
+
 def _stop_with_stdin() -> None:
+    """The launcher holds the other end of standard input; when it is gone, so is this."""
     while os.read(0, 1024):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
