@@ -1,0 +1,41 @@
+"""Named arrays: their schema and fingerprint, and safetensors files of them.
+
+A file is written whole or not at all, and read piece by piece. Nothing here trusts
+a file: names, shapes, dtypes and places are compared before a number is used.
+"""
+
+from shared.federated.weights.durable import move_durably, open_durably, write_durably
+from shared.federated.weights.files import (
+    MOST_HEADER_BYTES,
+    UnreadableWeights,
+    WeightsFile,
+    open_weights,
+    read_weights,
+    write_weights,
+)
+from shared.federated.weights.schema import (
+    Array,
+    NotFinite,
+    Schema,
+    SchemaMismatch,
+    StreamedWeights,
+    Weights,
+)
+
+__all__ = [
+    "MOST_HEADER_BYTES",
+    "Array",
+    "NotFinite",
+    "Schema",
+    "SchemaMismatch",
+    "StreamedWeights",
+    "UnreadableWeights",
+    "Weights",
+    "WeightsFile",
+    "move_durably",
+    "open_durably",
+    "open_weights",
+    "read_weights",
+    "write_durably",
+    "write_weights",
+]
