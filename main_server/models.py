@@ -16,10 +16,9 @@ from shared.federated.aggregation import STRATEGIES
 from shared.federated.task import Task
 from shared.federated.update import BadHeader, Update, UpdateHeader
 from shared.federated.weights import (
-    Array,
     SchemaMismatch,
+    StreamedWeights,
     open_weights,
-    read_weights,
     write_weights,
 )
 
@@ -60,7 +59,7 @@ class Models:
             fingerprint = offered.schema.fingerprint(backbone)
             if offered.metadata.get("fingerprint") != fingerprint:
                 raise BadHeader("fingerprint: it is not that of these weights and backbone.")
-        row, file = self._write(task, 0, read_weights(upload.file), fingerprint, backbone)
+            row, file = self._write(task, 0, offered, fingerprint, backbone)
         row.released = True
         try:
             return self._versions.add_initial(row, file, device)
@@ -78,7 +77,7 @@ class Models:
             NoModelYet: nothing has changed.
         """
         model = self._versions.newest(task.name)
-        with open_weights(upload.file) as update:
+        with upload.becoming_durable(), open_weights(upload.file) as update:
             header = UpdateHeader.parse(update.metadata)
             with open_weights(self._versions.path(model)) as current:
                 current.schema.check(update.schema)
@@ -104,10 +103,10 @@ class Models:
                 )
                 for update in updates
             ]
-            weights = STRATEGIES[row.strategy](opened)
-        version, file = self._write(
-            task, newest.version + 1, weights, base.fingerprint, base.backbone
-        )
+            combined = STRATEGIES[row.strategy](opened)
+            version, file = self._write(
+                task, newest.version + 1, combined, base.fingerprint, base.backbone
+            )
         self._versions.adopt(version, file)
         return version
 
@@ -115,7 +114,7 @@ class Models:
         self,
         task: Task,
         number: int,
-        weights: dict[str, Array],
+        weights: StreamedWeights,
         fingerprint: str,
         backbone: str,
     ) -> tuple[Version, Path]:

@@ -1,13 +1,19 @@
-"""Receiving a file: straight to the disk, hashed on the way, never larger than allowed."""
+"""Receiving a file: straight to the disk, hashed on the way, never larger than allowed.
+
+Hashing and fsync have threads of their own: the next block comes in while one is hashed, and
+the content is checked while the disk is busy. Memory holds a few blocks of each upload.
+"""
 
 import hashlib
 import os
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from flask import Request
 
@@ -34,10 +40,22 @@ class CutShort(FedbellError):
 
 @dataclass(frozen=True)
 class Upload:
-    """A received file, fsynced, under a temporary name; its SHA-256 in hex."""
+    """A received file under a temporary name; its SHA-256 in hex."""
 
     file: Path
     sha256: str
+
+    @contextmanager
+    def becoming_durable(self) -> Iterator[None]:
+        """Fsync the file while the block runs; it is done at the end.
+
+        Raises:
+            OSError: the disk did not take it.
+        """
+        with self.file.open("rb") as content, ThreadPoolExecutor(1) as thread:
+            done = thread.submit(os.fsync, content.fileno())
+            yield
+            done.result()
 
 
 class Uploads:
@@ -80,20 +98,28 @@ class Uploads:
         file = Path(name)
         try:
             with os.fdopen(descriptor, "wb") as target:
-                digest, received = hashlib.sha256(), 0
-                while block := call.stream.read(_BLOCK_BYTES):
-                    received += len(block)
-                    if received > most:
-                        raise self._too_large(most)
-                    digest.update(block)
-                    target.write(block)
-                if announced is not None and received != announced:
-                    raise CutShort(f"{received} of {announced} bytes came. Send it again.")
-                target.flush()
-                os.fsync(target.fileno())
-            yield Upload(file, digest.hexdigest())
+                sha256 = self._save(call, target, most)
+            yield Upload(file, sha256)
         finally:
             file.unlink(missing_ok=True)
+
+    def _save(self, call: Request, target: BinaryIO, most: int) -> str:
+        """Write the body of ``call`` to ``target``; its SHA-256 in hex."""
+        digest, received = hashlib.sha256(), 0
+        hashed: Future[None] | None = None
+        with ThreadPoolExecutor(1) as thread:
+            while block := call.stream.read(_BLOCK_BYTES):
+                received += len(block)
+                if received > most:
+                    raise self._too_large(most)
+                if hashed is not None:
+                    hashed.result()  # so at most two blocks are held
+                hashed = thread.submit(digest.update, block)
+                target.write(block)
+        announced = call.content_length
+        if announced is not None and received != announced:
+            raise CutShort(f"{received} of {announced} bytes came. Send it again.")
+        return digest.hexdigest()
 
     def _too_large(self, most: int) -> TooLarge:
         if most < self._most_bytes:
