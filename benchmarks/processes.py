@@ -1,5 +1,6 @@
 """What the processes of a server hold in memory, as the kernel counts it. Linux alone."""
 
+import os
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,6 +24,12 @@ def memory(process: int) -> dict[str, float]:
     }
 
 
+def processor_seconds(process: int) -> float:
+    """The processor time that one process has used so far, all its threads together."""
+    words = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+
 class MemorySampler:
     """The most that processes held together while a ``with`` block ran.
 
@@ -33,12 +40,14 @@ class MemorySampler:
         anonymous: the most of it that belongs to no file, in MB: what the system cannot get
             back by forgetting pages of files.
         rss: the most of all, mapped files included, in MB; what two of them share counts twice.
+        threads: the most threads of all.
     """
 
     def __init__(self, processes: Callable[[], Sequence[int]]) -> None:
         self._processes = processes
         self._over = threading.Event()
         self.anonymous = self.rss = 0.0
+        self.threads = 0
 
     def __enter__(self) -> Self:
         files = [Path(f"/proc/{process}/status") for process in self._processes()]
@@ -59,13 +68,21 @@ class MemorySampler:
         told = [_fields(file) for file in files]
         self.anonymous = max(self.anonymous, sum(each.get("RssAnon", 0) for each in told) / 1000)
         self.rss = max(self.rss, sum(each.get("VmRSS", 0) for each in told) / 1000)
+        self.threads = max(self.threads, int(sum(each.get("Threads", 0) for each in told)))
 
 
 def _fields(file: Path) -> dict[str, float]:
-    """The figures of a file of /proc that are in kB; thousands of bytes, not 1024."""
+    """The numbers of a file of /proc by name; what is in kB there, in thousands of bytes."""
     try:
         lines = file.read_text().splitlines()
     except (FileNotFoundError, ProcessLookupError):
         return {}
-    pairs = (line.split() for line in lines if line.endswith(" kB"))
-    return {words[0].rstrip(":"): int(words[1]) * 1.024 for words in pairs}
+    found = {}
+    for line in lines:
+        name, _, rest = line.partition(":")
+        words = rest.split()
+        if len(words) == 2 and words[1] == "kB":
+            found[name] = int(words[0]) * 1.024
+        elif len(words) == 1 and words[0].isdecimal():
+            found[name] = float(words[0])
+    return found
