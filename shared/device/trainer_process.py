@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, Literal, cast
 
@@ -24,9 +25,7 @@ _log = logging.getLogger(__name__)
 TRAINER_MODULE = "shared.device.trainer"
 
 _ROOT = Path(__file__).parents[2]
-#: How often a waiting call looks whether its job was cancelled, in seconds.
-_LOOK_SECONDS = 0.25
-#: Progress is not written more often than this, in seconds.
+#: Progress is not shown more often than this, nor that of shorter work, in seconds.
 _REPORT_SECONDS = 0.25
 #: A request that the trainer died before beginning is given to so many fresh ones.
 _FRESH_TRAINERS = 2
@@ -109,8 +108,10 @@ class Trainer:
             with self._lock:
                 process = self._alive()
                 number, replies = process.ask({"operation": operation, **arguments})
+            stop = partial(process.send, {"cancel": number})
             try:
-                return self._wait(process, number, replies, control)
+                with control.when_cancelled(stop) if control else contextlib.nullcontext():
+                    return self._wait(replies, control)
             except _Died as death:
                 _log.warning("the trainer %s", death.how)
                 how = death.how
@@ -125,29 +126,24 @@ class Trainer:
         )
 
     def _wait(
-        self,
-        process: "_Process",
-        number: int,
-        replies: "queue.SimpleQueue[dict[str, Any]]",
-        control: JobControl | None,
+        self, replies: "queue.SimpleQueue[dict[str, Any]]", control: JobControl | None
     ) -> dict[str, Any]:
-        began = asked_to_stop = False
-        reported, unreported = 0.0, None
+        began, unreported = False, None
+        due = time.monotonic() + _REPORT_SECONDS
         while True:
-            if control and not asked_to_stop and control.cancelled():
-                asked_to_stop = True
-                process.send({"cancel": number})
             try:
-                reply = replies.get(timeout=_LOOK_SECONDS)
+                # All comes by itself; only progress that is held back has its time.
+                patience = max(0, due - time.monotonic()) if unreported else None
+                reply = replies.get(timeout=patience)
             except queue.Empty:
-                reply = {}
+                if control and unreported:
+                    control.report(unreported)
+                unreported, due = None, time.monotonic() + _REPORT_SECONDS
+                continue
             began = began or "started" in reply
             unreported = reply.get("progress", unreported)
-            finished = "result" in reply or "problem" in reply
-            due = finished or time.monotonic() - reported > _REPORT_SECONDS
-            if control and unreported and due:
-                control.report(unreported)
-                reported, unreported = time.monotonic(), None
+            if control and unreported and ("result" in reply or "problem" in reply):
+                control.report(unreported, at_once=False)
             if "result" in reply:
                 result: dict[str, Any] = reply["result"]
                 return result

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from shared.errors import FedbellError
 from shared.web.jobs import JobControl
 
-_LOOK_SECONDS = 0.25
 #: The step that may take hours: nobody waits for it.
 _LONG = "modeltrain"
 
@@ -69,13 +68,18 @@ class Turns:
             raise self._refusal(task, self._running[task])
         self._waiting.add(task)
         try:
-            while running := self._running.get(task):
-                if running == _LONG:
-                    raise self._refusal(task, running)
-                control.check()
-                self._changed.wait(_LOOK_SECONDS)
+            with control.when_cancelled(self._wake):
+                while running := self._running.get(task):
+                    if running == _LONG:
+                        raise self._refusal(task, running)
+                    control.check()
+                    self._changed.wait()
         finally:
             self._waiting.discard(task)
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
 
     def _refusal(self, task: str, step: str) -> StepRunning:
         return StepRunning(

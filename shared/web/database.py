@@ -15,8 +15,9 @@ class Database:
     """Sessions on one database.
 
     SQLite runs in WAL mode, so readers never wait for a writer; a commit is on
-    the disk when it returns. Writers take their lock at the start: a transaction
-    that has read something can then always write what follows from it.
+    the disk when it returns, unless it was said that it need not be. Writers take
+    their lock at the start: a transaction that has read something can then always
+    write what follows from it.
 
     Args:
         url: an SQLAlchemy URL, such as ``sqlite:////state/main_server.db``.
@@ -29,7 +30,9 @@ class Database:
         if self._is_sqlite:
             event.listen(self._engine, "connect", _prepare_sqlite)
             event.listen(self._engine, "begin", _begin_sqlite)
-        with self._engine.execution_options(writes=True).begin() as connection:
+        self._durable = self._engine.execution_options(writes=True, durable=True)
+        self._passing = self._engine.execution_options(writes=True, durable=False)
+        with self._durable.begin() as connection:
             for metadata in tables:
                 metadata.create_all(connection)
 
@@ -40,12 +43,15 @@ class Database:
             yield session
 
     @contextmanager
-    def write(self) -> Iterator[Session]:
-        """A session that is committed at the end, or rolled back on an error."""
-        with (
-            Session(self._engine.execution_options(writes=True), expire_on_commit=False) as session,
-            session.begin(),
-        ):
+    def write(self, durable: bool = True) -> Iterator[Session]:
+        """A session that is committed at the end, or rolled back on an error.
+
+        Args:
+            durable: whether it waits for the disk. If not, a commit survives any process, and
+                is on the disk with the next durable one; only a power cut before takes it back.
+        """
+        engine = self._durable if durable else self._passing
+        with Session(engine, expire_on_commit=False) as session, session.begin():
             yield session
 
     def close(self) -> None:
@@ -57,10 +63,14 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # we say BEGIN ourselves
     connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MILLISECONDS}")
     connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    writes = connection.get_execution_options().get("writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    options = connection.get_execution_options()
+    if not options.get("writes"):
+        connection.exec_driver_sql("BEGIN")
+        return
+    level = "FULL" if options["durable"] else "NORMAL"
+    connection.exec_driver_sql(f"PRAGMA synchronous = {level}")
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

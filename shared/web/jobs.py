@@ -12,15 +12,26 @@ import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any
 
-from sqlalchemy import JSON, delete, select, update
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.orm import Session
 
 from shared.errors import FedbellError
 from shared.web.database import Database
+from shared.web.job_control import (
+    JOBS,
+    THIS_JOB,
+    Job,
+    JobCancelled,
+    JobControl,
+    JobTables,
+    Status,
+)
 from shared.web.locks import try_lock
 from shared.web.problems import NotFound
+
+__all__ = ["Job", "JobCancelled", "JobControl", "JobLost", "JobTables", "Jobs", "Work"]
 
 _log = logging.getLogger(__name__)
 
@@ -29,79 +40,12 @@ _OLD_LOCK_SECONDS = 3600
 #: Rounds and the log are kept for ever; how each step went, for 30 days.
 _OLD_JOB_SECONDS = 30 * 24 * 3600
 
-Status = Literal["running", "done", "failed", "cancelled"]
-
-
-class JobTables(DeclarativeBase):
-    """The tables of this module."""
-
-    type_annotation_map: ClassVar = {dict[str, Any]: JSON}
-
-
-class Job(JobTables):
-    """One run of one step. Times are seconds since 1970."""
-
-    __tablename__ = "jobs"
-
-    id: Mapped[str] = mapped_column(primary_key=True)
-    kind: Mapped[str]
-    task: Mapped[str]
-    status: Mapped[str] = mapped_column(index=True)
-    process: Mapped[str]
-    started: Mapped[float] = mapped_column(index=True)
-    finished: Mapped[float | None]
-    cancel_requested: Mapped[bool] = mapped_column(default=False)
-    progress: Mapped[dict[str, Any] | None]
-    result: Mapped[dict[str, Any] | None]
-    problem: Mapped[dict[str, Any] | None]
-
-    def as_json(self) -> dict[str, Any]:
-        """What ``GET /jobs/<id>`` answers."""
-        names = ("id", "kind", "task", "status", "started", "finished")
-        told = {name: getattr(self, name) for name in names}
-        return told | {
-            "progress": self.progress,
-            "result": self.result,
-            "problem": self.problem,
-        }
-
-
-class JobCancelled(FedbellError):
-    """The job was asked to stop, and did."""
-
-    status = 409
-    title = "Cancelled"
-
 
 class JobLost(FedbellError):
     """The server's process ended while the job ran."""
 
     status = 500
     title = "The server was stopped while this ran"
-
-
-class JobControl:
-    """What running work uses to report and to learn that it should stop."""
-
-    def __init__(self, database: Database, job: str) -> None:
-        self._database = database
-        self.job = job
-
-    def report(self, progress: dict[str, Any]) -> None:
-        """Replace the job's progress, a JSON object."""
-        with self._database.write() as session:
-            session.execute(update(Job).where(Job.id == self.job).values(progress=progress))
-
-    def cancelled(self) -> bool:
-        """Whether somebody asked for the job to be cancelled."""
-        with self._database.read() as session:
-            asked = session.scalar(select(Job.cancel_requested).where(Job.id == self.job))
-        return bool(asked)
-
-    def check(self) -> None:
-        """Raise JobCancelled when somebody asked for it."""
-        if self.cancelled():
-            raise JobCancelled("The job was cancelled. What it had finished stays.")
 
 
 Work = Callable[[JobControl], dict[str, Any]]
@@ -119,28 +63,29 @@ class Jobs:
         self._database = database
         self._directory = directory
         self._process = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
+        self._controls: dict[str, JobControl] = {}
         self._alive = try_lock(self._lock_file(self._process))
         self._remove_what_is_old()
 
     def run(self, kind: str, task: str, work: Work) -> dict[str, Any]:
         """Run ``work`` in this thread, as a job; its answer, or its error."""
-        job = self._add(kind, task)
-        return self._run(job, work)
+        # Whoever asked learns its end from the answer: the row is for those who look on.
+        return self._run(self._add(kind, task, durable=False), work, durable=False)
 
     def start(self, kind: str, task: str, work: Work) -> str:
         """Run ``work`` in a thread of its own; the job's id, at once."""
-        job = self._add(kind, task)
+        control = self._add(kind, task, durable=True)
 
         def run() -> None:
             try:
-                self._run(job, work)
+                self._run(control, work, durable=True)
             except FedbellError as error:  # it is in the job's row
                 _log.warning("%s failed: %s", kind, error)
             except Exception:  # noqa: BLE001 - a thread has nobody to pass it on to
-                _log.exception("job %s (%s) failed", job, kind)
+                _log.exception("job %s (%s) failed", control.job, kind)
 
-        threading.Thread(target=run, name=f"job-{job}", daemon=True).start()
-        return job
+        threading.Thread(target=run, name=f"job-{control.job}", daemon=True).start()
+        return control.job
 
     def get(self, job: str) -> Job:
         """The job of that id. Raises NotFound."""
@@ -164,49 +109,47 @@ class Jobs:
         """Ask a job to stop; it does so at its next chance. Raises NotFound."""
         self.get(job)
         with self._database.write() as session:
-            session.execute(update(Job).where(Job.id == job).values(cancel_requested=True))
+            session.execute(
+                update(JOBS).where(THIS_JOB).values(cancel_requested=True), {"job": job}
+            )
+        if control := self._controls.get(job):
+            control.cancel()
         return self.get(job)
 
-    def _add(self, kind: str, task: str) -> str:
-        job = uuid.uuid4().hex
-        with self._database.write() as session:
-            session.add(
-                Job(
-                    id=job,
-                    kind=kind,
-                    task=task,
-                    status="running",
-                    process=self._process,
-                    started=time.time(),
-                )
-            )
-        return job
+    def _add(self, kind: str, task: str, durable: bool) -> JobControl:
+        control = JobControl(self._database, uuid.uuid4().hex)
+        self._controls[control.job] = control  # before anybody can see the job, to cancel it
+        row = {
+            "id": control.job,
+            "kind": kind,
+            "task": task,
+            "status": "running",
+            "process": self._process,
+            "started": time.time(),
+        }
+        with self._database.write(durable) as session:
+            session.execute(insert(JOBS), row)
+        return control
 
-    def _run(self, job: str, work: Work) -> dict[str, Any]:
+    def _run(self, control: JobControl, work: Work, durable: bool) -> dict[str, Any]:
+        result = problem = None
+        status: Status = "failed"
         try:
-            result = work(JobControl(self._database, job))
-        except JobCancelled as error:
-            self._finish(job, "cancelled", problem=error.as_problem())
-            raise
+            result = work(control)
+            status = "done"
         except FedbellError as error:
-            self._finish(job, "failed", problem=error.as_problem())
+            status = "cancelled" if isinstance(error, JobCancelled) else "failed"
+            problem = error.as_problem()
             raise
         except BaseException as error:
             told = FedbellError(f"{type(error).__name__}: {error}. The server's log says more.")
-            self._finish(job, "failed", problem=told.as_problem())
+            problem = told.as_problem()
             raise
-        self._finish(job, "done", result=result)
+        finally:
+            del self._controls[control.job]
+            with self._database.write(durable) as session:
+                _end(session, control.job, status, result, problem, control.last_progress)
         return result
-
-    def _finish(
-        self,
-        job: str,
-        status: Status,
-        result: dict[str, Any] | None = None,
-        problem: dict[str, Any] | None = None,
-    ) -> None:
-        with self._database.write() as session:
-            _end(session, job, status, result, problem)
 
     def _bury_the_lost(self) -> None:
         running = select(Job.id, Job.process, Job.kind).where(
@@ -222,7 +165,7 @@ class Jobs:
                 for row in candidates:
                     if row.process == process:
                         error = JobLost(f"Run {row.kind} again: nothing acknowledged is lost.")
-                        _end(session, row.id, "failed", None, error.as_problem())
+                        _end(session, row.id, "failed", None, error.as_problem(), None)
             lock.release()
 
     def _remove_what_is_old(self) -> None:
@@ -246,9 +189,10 @@ def _end(
     status: Status,
     result: dict[str, Any] | None,
     problem: dict[str, Any] | None,
+    last_progress: dict[str, Any] | None,
 ) -> None:
-    session.execute(
-        update(Job)
-        .where(Job.id == job, Job.status == "running")
-        .values(status=status, result=result, problem=problem, finished=time.time())
-    )
+    values = {"status": status, "result": result, "problem": problem, "finished": time.time()}
+    if last_progress is not None:
+        values["progress"] = last_progress
+    statement = update(JOBS).where(THIS_JOB, JOBS.c.status == "running").values(values)
+    session.execute(statement, {"job": job})

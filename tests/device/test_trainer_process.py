@@ -29,13 +29,15 @@ class Recorder(JobControl):
     def __init__(self, store: Store) -> None:
         super().__init__(store.database, "unknown")
         self.seen: list[dict[str, Any]] = []
-        self.asked = threading.Event()
+        self.waits = threading.Event()
 
-    def cancelled(self) -> bool:
-        self.asked.set()
-        return False
+    @contextmanager
+    def when_cancelled(self, call: Callable[[], None]) -> Iterator[None]:
+        self.waits.set()
+        with super().when_cancelled(call):
+            yield
 
-    def report(self, progress: dict[str, Any]) -> None:
+    def report(self, progress: dict[str, Any], at_once: bool = True) -> None:
         self.seen.append(progress)
 
 
@@ -236,7 +238,7 @@ def test_killed_at_work_only_that_work_fails(house: House) -> None:
     second = Recorder(house.store)
     waiting = threading.Thread(target=lambda: results.append(house.train(second)))
     waiting.start()
-    assert second.asked.wait(60)
+    assert second.waits.wait(60)
     assert house.trainer.pid
     os.kill(house.trainer.pid, signal.SIGKILL)
     at_work.join(60)

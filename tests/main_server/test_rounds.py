@@ -223,7 +223,7 @@ def test_respond_async(device: ThinDevice) -> None:
 
 def test_a_job_of_a_dead_process_is_over(app: APIFlask, make_app: Callable[..., APIFlask]) -> None:
     jobs = app.extensions["fedbell"].jobs
-    job = jobs._add("modeltrain", "digits")
+    job = jobs._add("modeltrain", "digits", durable=True).job
     assert make_app().test_client().get(f"/jobs/{job}").json["status"] == "running"
     jobs._alive.release()  # what the system does when the process ends
     told = make_app().test_client().get(f"/jobs/{job}").json

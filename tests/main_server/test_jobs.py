@@ -1,0 +1,94 @@
+"""Jobs by themselves: what is kept, when, and how they learn that they should stop."""
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from shared.web.database import Database
+from shared.web.jobs import JobCancelled, JobControl, Jobs, JobTables
+from tests.server import wait_until
+
+
+@pytest.fixture
+def open_database(tmp_path: Path) -> Iterator[Callable[[], Database]]:
+    """Opens the same store again, as another process would."""
+    databases: list[Database] = []
+
+    def open_it() -> Database:
+        databases.append(Database(f"sqlite:///{tmp_path / 'jobs.db'}", JobTables.metadata))
+        return databases[-1]
+
+    yield open_it
+    for database in databases:
+        database.close()
+
+
+@pytest.fixture
+def open_jobs(open_database: Callable[[], Database], tmp_path: Path) -> Callable[[], Jobs]:
+    """The jobs of one more process."""
+    return lambda: Jobs(open_database(), tmp_path / "processes")
+
+
+@pytest.mark.parametrize(("durable", "level"), [(True, 2), (False, 1)])
+def test_a_commit_waits_for_the_disk_where_it_should(
+    open_database: Callable[[], Database], durable: bool, level: int
+) -> None:
+    database = open_database()
+    for each in (not durable, durable):  # the connection is used again
+        with database.write(durable=each) as session:
+            told = session.scalar(text("PRAGMA synchronous"))
+    assert told == level
+
+
+def test_progress_is_seen_at_once_or_at_the_end(open_jobs: Callable[[], Jobs]) -> None:
+    jobs, others = open_jobs(), open_jobs()
+    seen: list[Any] = []
+
+    def work(control: JobControl) -> dict[str, Any]:
+        for at_once in (True, False):
+            control.report({"at_once": at_once}, at_once=at_once)
+            seen.append(others.get(control.job).progress)
+        return {"job": control.job}
+
+    job = jobs.run("modeltrain", "digits", work)["job"]
+    assert seen == [{"at_once": True}, {"at_once": True}]
+    assert others.get(job).progress == {"at_once": False}
+    assert others.get(job).status == "done"
+
+
+def test_what_waits_is_told_that_its_job_is_cancelled(open_jobs: Callable[[], Jobs]) -> None:
+    jobs = open_jobs()
+    told = threading.Event()
+    calls: list[str] = []
+
+    def work(control: JobControl) -> dict[str, Any]:
+        with control.when_cancelled(lambda: calls.append("over")):
+            pass
+        with control.when_cancelled(told.set):
+            assert told.wait(30)
+        with control.when_cancelled(lambda: calls.append("at once")):
+            assert calls == ["at once"]
+        control.check()
+        return {}
+
+    job = jobs.start("modeltrain", "digits", work)
+    jobs.cancel(job)
+    ended = wait_until(lambda: jobs.get(job).status != "running" and jobs.get(job))
+    assert (ended.status, ended.problem["title"]) == ("cancelled", JobCancelled.title)
+
+
+def test_another_process_may_cancel(open_jobs: Callable[[], Jobs]) -> None:
+    jobs, others = open_jobs(), open_jobs()
+
+    def work(control: JobControl) -> dict[str, Any]:
+        control.check()
+        others.cancel(control.job)
+        control.check()
+        return {}
+
+    with pytest.raises(JobCancelled):
+        jobs.run("run_rounds", "digits", work)
