@@ -27,23 +27,13 @@ def blueprint(server: MainServer) -> APIBlueprint:
         description="The first token that comes with a name is that device's from then on.",
     )
     def clientstatus(json_data: ClientStatus) -> dict[str, Any]:
-        device = json_data.device
+        known = {name: told for name, told in json_data.tasks.items() if name in server.tasks}
         server.devices.heartbeat(
-            device,
-            json_data.url,
-            json_data.page_url or json_data.url,
+            json_data.model_copy(update={"tasks": known}),
             _token(),
             request.headers.get("Join-Token", ""),
             request.remote_addr or "",
         )
-        for name, told in json_data.tasks.items():
-            if name not in server.tasks:
-                continue
-            server.devices.note_task(device, name, told.num_samples, told.version, told.problem)
-            if told.evaluation and server.versions.find(name, told.evaluation.version):
-                server.devices.note_evaluation(
-                    name, told.evaluation.version, device, told.evaluation
-                )
         newest = server.versions.newest_numbers()
         none = (None, None)
         return {

@@ -161,11 +161,12 @@ class Steps:
         seconds = self._settings.step_timeout_seconds
         step = Step("aggmodel", task.name, {"version": version}, Installed, seconds)
         answers = self._fleet.ask(self._targets(task), step)
-        for device, answer in answers.items():
-            if evaluation := answer.get("evaluation"):
-                told = DeviceEvaluation.model_validate(evaluation)
-                self._devices.note_evaluation(task.name, version, device, told)
-        self._rounds.mark_distributed(task.name, version)
+        evaluations = {
+            device: DeviceEvaluation.model_validate(answer["evaluation"])
+            for device, answer in answers.items()
+            if answer.get("evaluation")
+        }
+        self._rounds.mark_distributed(task.name, version, evaluations)
         federated = self._rounds.evaluations(task.name, [version]).get(version)
         return {
             "version": version,
@@ -184,12 +185,10 @@ class Steps:
 
     def _targets(self, task: Task) -> dict[str, Target]:
         """Where the devices are that take part: those with training pictures of the task."""
-        told = self._devices.of_task(task.name)
-        taking_part = {name for name, row in told.items() if row.num_samples}
         return {
-            row.name: Target(row.url, row.address)
-            for row in self._devices.all()
-            if row.name in taking_part
+            name: Target(device.url, device.address)
+            for name, (device, told) in self._devices.with_task(task.name).items()
+            if told.num_samples
         }
 
     @contextmanager

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from main_server.store.tables import Device, DeviceTask, Evaluation
+from main_server.schemas import ClientStatus, DeviceTaskStatus
+from main_server.store.tables import Device, DeviceTask, Evaluation, Version
 from shared.errors import FedbellError
 from shared.federated.evaluation import DeviceEvaluation
 from shared.web.database import Database
@@ -72,19 +73,17 @@ class Devices:
             )
         return found.name
 
-    def heartbeat(
-        self, name: str, url: str, page_url: str, token: str, join_token: str, caller: str
-    ) -> None:
-        """Note that a device is there; enrol it the first time.
+    def heartbeat(self, status: ClientStatus, token: str, join_token: str, caller: str) -> None:
+        """Note that a device is there and what it says; enrol it the first time.
 
         Args:
-            url: where the main server reaches it.
-            page_url: where browsers do.
+            status: of tasks that there are.
             caller: the IP address that the call came from.
 
         Raises:
             WrongToken, WrongJoinToken, BadAddress
         """
+        name, url = status.device, status.url
         with self._database.read() as session:
             known = session.get(Device, name)
         if known is None and not self._may_join(join_token):
@@ -92,10 +91,14 @@ class Devices:
         if known is None and len(token) < _SHORTEST_TOKEN:
             raise WrongToken(f"A device's token has at least {_SHORTEST_TOKEN} characters.")
         address = self._check_address(url, caller)
-        with self._database.write() as session:
+        # What a heartbeat says, the next one says again; who has a name is said once.
+        with self._database.write(durable=known is None) as session:
             device = self._enrolled(session, name, url, hash_token(token))
-            device.url, device.address, device.page_url = url, address, page_url
+            device.url, device.address, device.page_url = url, address, status.page_url or url
             device.last_seen = time.time()
+            session.flush()  # what it says of tasks refers to it
+            for task, told in status.tasks.items():
+                _note_task(session, name, task, told)
 
     def _may_join(self, join_token: str) -> bool:
         expected = self._join_token.encode()
@@ -154,34 +157,6 @@ class Devices:
             )
         return caller
 
-    def note_task(
-        self, device: str, task: str, num_samples: int, version: int | None, problem: str | None
-    ) -> None:
-        """Keep what a device said of one task."""
-        with self._database.write() as session:
-            row = session.get(DeviceTask, (device, task))
-            if row is None:
-                row = DeviceTask(device=device, task=task)
-                session.add(row)
-            if problem and row.problem != problem:
-                record(session, "device_problem", problem, task=task, device=device)
-            row.num_samples, row.version, row.problem = num_samples, version, problem
-
-    def note_evaluation(
-        self, task: str, version: int, device: str, evaluation: DeviceEvaluation
-    ) -> None:
-        """Keep how well a version did on a device; said twice, it counts once."""
-        row = Evaluation(
-            task=task,
-            version=version,
-            device=device,
-            accuracy=evaluation.accuracy,
-            loss=evaluation.loss,
-            num_samples=evaluation.num_samples,
-        )
-        with self._database.write() as session:
-            session.merge(row)
-
     def all(self) -> list[Device]:
         """All devices, by name."""
         with self._database.read() as session:
@@ -193,6 +168,17 @@ class Devices:
         with self._database.read() as session:
             return {row.device: row for row in session.scalars(query)}
 
+    def with_task(self, task: str) -> Mapping[str, tuple[Device, DeviceTask]]:
+        """Each device that takes part in ``task``, and what it last said of it, by name."""
+        query = (
+            select(Device, DeviceTask)
+            .join(DeviceTask, DeviceTask.device == Device.name)
+            .where(DeviceTask.task == task)
+            .order_by(Device.name)
+        )
+        with self._database.read() as session:
+            return {device.name: (device, told) for device, told in session.execute(query)}
+
     def forget(self, name: str) -> None:
         """Remove a device; it may enrol anew. What it gave to rounds stays. Raises NotFound."""
         with self._database.write() as session:
@@ -201,3 +187,27 @@ class Devices:
             session.execute(delete(DeviceTask).where(DeviceTask.device == name))
             session.execute(delete(Device).where(Device.name == name))
             record(session, "device_forgotten", f"{name} was forgotten", device=name)
+
+
+def _note_task(session: Session, device: str, task: str, told: DeviceTaskStatus) -> None:
+    row = session.get(DeviceTask, (device, task))
+    if row is None:
+        row = DeviceTask(device=device, task=task)
+        session.add(row)
+    if told.problem and row.problem != told.problem:
+        record(session, "device_problem", told.problem, task=task, device=device)
+    row.num_samples, row.version, row.problem = told.num_samples, told.version, told.problem
+    if told.evaluation and session.get(Version, (task, told.evaluation.version)):
+        note_evaluation(session, task, told.evaluation.version, device, told.evaluation)
+
+
+def note_evaluation(
+    session: Session, task: str, version: int, device: str, evaluation: DeviceEvaluation
+) -> None:
+    """Keep how well a version did on a device; said twice, it counts once."""
+    row = session.get(Evaluation, (task, version, device))
+    if row is None:
+        row = Evaluation(task=task, version=version, device=device)
+        session.add(row)
+    row.accuracy, row.loss = evaluation.accuracy, evaluation.loss
+    row.num_samples = evaluation.num_samples

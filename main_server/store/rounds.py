@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, lazyload
 
 from main_server import rounds as rules
+from main_server.store.devices import note_evaluation
 from main_server.store.tables import Evaluation, ReceivedUpdate, Round, Version
 from main_server.store.versions import newest_version
+from shared.federated.evaluation import DeviceEvaluation
 from shared.federated.task import Task
 from shared.federated.update import UpdateHeader
 from shared.federated.weights import move_durably
@@ -46,7 +48,7 @@ class Rounds:
     def open(self, task: Task, started: float) -> Round:
         """The open round; opened, as of ``started``, when there is none. Raises NoModelYet."""
         with self._database.write() as session:
-            return _open(session, task, started)
+            return _open(session, task, started, newest_version(session, task.name))
 
     def number_to_come(self, task: str) -> int:
         """The open round's number, or the one that the next round will have.
@@ -56,7 +58,7 @@ class Rounds:
         """
         with self._database.read() as session:
             newest_version(session, task)
-            row = _newest(session, task)
+            row = _newest(session, task, with_updates=False)
         if row is None:
             return 1
         return row.number if row.status == rules.OPEN else row.number + 1
@@ -88,7 +90,7 @@ class Rounds:
                 base_version=model.version,
                 fingerprint=model.fingerprint,
             )
-            row = _open(session, task, time.time())
+            row = _open(session, task, time.time(), model)
             update = ReceivedUpdate(
                 round_id=row.id,
                 device=device,
@@ -140,10 +142,18 @@ class Rounds:
                 session.flush()
                 return now
 
-    def mark_distributed(self, task: str, version: int) -> None:
-        """Note that at least one device has installed the version of a round."""
+    def mark_distributed(
+        self, task: str, version: int, evaluations: Mapping[str, DeviceEvaluation]
+    ) -> None:
+        """Note that at least one device has installed the version of a round.
+
+        Args:
+            evaluations: by device, how well it did there.
+        """
         query = select(Round).where(Round.task == task, Round.version == version)
         with self._database.write() as session:
+            for device, evaluation in evaluations.items():
+                note_evaluation(session, task, version, device, evaluation)
             row = session.scalar(query)
             if row is not None and row.status == rules.AGGREGATED:
                 row.status = rules.DISTRIBUTED
@@ -215,15 +225,13 @@ class Rounds:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def _newest(session: Session, task: str) -> Round | None:
-    return session.scalar(
-        select(Round).where(Round.task == task).order_by(Round.number.desc()).limit(1)
-    )
+def _newest(session: Session, task: str, with_updates: bool = True) -> Round | None:
+    query = select(Round).where(Round.task == task).order_by(Round.number.desc()).limit(1)
+    return session.scalar(query if with_updates else query.options(lazyload(Round.updates)))
 
 
-def _open(session: Session, task: Task, started: float) -> Round:
-    model = newest_version(session, task.name)
-    row = _newest(session, task.name)
+def _open(session: Session, task: Task, started: float, model: Version) -> Round:
+    row = _newest(session, task.name, with_updates=False)
     if row is not None and row.status == rules.OPEN:
         return row
     number = row.number + 1 if row is not None else 1

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from main_server.rounds import NoModelYet
@@ -85,10 +85,10 @@ class Versions:
 
     def newest_numbers(self) -> Mapping[str, tuple[int, int | None]]:
         """By task: the newest version, and the newest whose distribution has begun."""
+        released = func.max(case((Version.released, Version.version)))
+        query = select(Version.task, func.max(Version.version), released).group_by(Version.task)
         with self._database.read() as session:
-            newest = dict(_highest(session))
-            released = dict(_highest(session, only_released=True))
-        return {task: (version, released.get(task)) for task, version in newest.items()}
+            return {task: (newest, sent) for task, newest, sent in session.execute(query)}
 
     def get(self, task: str, version: int) -> Version:
         """That version. Raises NotFound."""
@@ -129,10 +129,3 @@ def newest_version(session: Session, task: str) -> Version:
             f"of it, in dataset/<device>/{task}; the page's device table says what is wrong."
         )
     return row
-
-
-def _highest(session: Session, only_released: bool = False) -> list[tuple[str, int]]:
-    query = select(Version.task, func.max(Version.version)).group_by(Version.task)
-    if only_released:
-        query = query.where(Version.released)
-    return [(task, version) for task, version in session.execute(query)]
