@@ -60,11 +60,18 @@ def evaluate(
 def check_pictures(
     network: Network, features: npt.NDArray[Any], labels: npt.NDArray[np.int64]
 ) -> None:
-    """Raise NoPictures when there are none, ValueError when the two do not belong together."""
-    if features.shape != (len(labels), *network.feature_shape):
-        raise ValueError(f"features are {features.shape} for {len(labels)} labels")
+    """Raise NoPictures when there are none, ValueError as :func:`check_shapes`."""
+    check_shapes(network, features, labels)
     if not len(labels):
         raise NoPictures(
             f"Task {network.task.name} has no readable picture here. Put some into the "
             "folders of its classes."
         )
+
+
+def check_shapes(
+    network: Network, features: npt.NDArray[Any], labels: npt.NDArray[np.int64]
+) -> None:
+    """Raise ValueError when features and labels belong to different pictures or networks."""
+    if features.shape != (len(labels), *network.feature_shape):
+        raise ValueError(f"features are {features.shape} for {len(labels)} labels")

@@ -15,15 +15,14 @@ from shared.federated.task import Task
 from shared.federated.weights import Array, Schema
 from shared.learning.architectures.mobilenet import BLOCK_CUT, POOLED, mobilenet
 from shared.learning.backbone import BackboneMissing, BackboneUnfit, assign, load_backbone
+from shared.learning.processors import processors
+from shared.learning.runtime import BackboneRuntime
 
 __all__ = ["BackboneMissing", "BackboneUnfit", "Network", "build_network"]
 
 #: Pixels become the network's input as pixel / _SCALE - _SHIFT, as MobileNet's authors did it.
 #: Like everything that decides features, both are part of the name under which they are kept.
 _SCALE, _SHIFT = 127.5, 1
-#: Pictures the backbone sees at once. Always this many, filled up if need be: the last bits
-#: of a feature may depend on the size of its batch, and must not depend on its neighbours.
-_EXTRACT_BATCH = 32
 #: Pictures the tail sees at once when nothing is trained.
 _ANSWER_BATCH = 256
 #: A device takes few steps in a round. With Keras's 0.99 the statistics of a trained batch
@@ -42,7 +41,7 @@ class Network:
         feature_dtype: float32; uint8 where the features are the pixels.
         tail: a Keras model from features (n, *feature_shape) to logits (n, classes).
         fingerprint: of the tail's schema and the backbone; see Schema.fingerprint.
-        compiled: what the training keeps between its calls.
+        training_loop: what the training keeps between its calls; None before the first one.
     """
 
     def __init__(self, task: Task, backbone: keras.Model | None, tail: keras.Model) -> None:
@@ -52,10 +51,14 @@ class Network:
         self.feature_dtype = np.dtype(str(tail.input.dtype))
         self.backbone_sha256 = _sha256(_values(backbone) if backbone else {})
         self.features_key = _features_key(task, self.backbone_sha256, self.feature_shape)
-        self.compiled: Any = None
+        self.training_loop: Any = None
         self._initial = self.weights()
         self.fingerprint = Schema.of(self._initial).fingerprint(self.backbone_sha256)
-        self._extract = _compile_backbone(backbone, task.image_size) if backbone else None
+        self._runtime = (
+            BackboneRuntime(backbone, task.image_size, _SCALE, _SHIFT, processors())
+            if backbone
+            else None
+        )
         self._answer = _compile_tail(tail)
 
     def extract(self, pictures: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
@@ -71,17 +74,9 @@ class Network:
         size = self.task.image_size
         if pictures.shape[1:] != (size, size, 3) or pictures.dtype != np.uint8:
             raise ValueError(f"pictures are {pictures.dtype} {pictures.shape}, not {size} pixels")
-        if self._extract is None:
+        if self._runtime is None:
             return pictures
-        features = np.empty((len(pictures), *self.feature_shape), np.float32)
-        batch = np.zeros((_EXTRACT_BATCH, size, size, 3), np.uint8)
-        for begin in range(0, len(pictures), _EXTRACT_BATCH):
-            part = pictures[begin : begin + _EXTRACT_BATCH]
-            batch[: len(part)] = part
-            features[begin : begin + len(part)] = self._extract(tf.constant(batch)).numpy()[
-                : len(part)
-            ]
-        return features
+        return self._runtime.run(pictures)
 
     def answer(self, features: npt.NDArray[Any]) -> Array:
         """Logits float32 (n, classes) for features (n, *feature_shape)."""
@@ -139,14 +134,6 @@ def build_network(task: Task, backbone_directory: Path) -> Network:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = _TRAINED_BATCH_NORM_MOMENTUM
     return Network(task, backbone, tail)
-
-
-def _compile_backbone(backbone: keras.Model, size: int) -> Any:
-    def extract(pictures: Any) -> Any:
-        return backbone(tf.cast(pictures, tf.float32) / _SCALE - _SHIFT, training=False)
-
-    signature = [tf.TensorSpec((_EXTRACT_BATCH, size, size, 3), tf.uint8)]
-    return tf.function(extract, input_signature=signature).get_concrete_function()
 
 
 def _compile_tail(tail: keras.Model) -> Any:

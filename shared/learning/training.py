@@ -2,18 +2,16 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
 
 from shared.errors import FedbellError
 from shared.federated.task import TrainingSettings
-from shared.learning.evaluation import check_pictures, evaluate
+from shared.learning.evaluation import check_pictures, check_shapes
 from shared.learning.network import Network
+from shared.learning.training_loop import TrainingLoop
 
 #: Metric name to one number per epoch.
 History = dict[str, list[float]]
@@ -47,14 +45,14 @@ def train(
 
     Args:
         network: its tail is changed; after an error it has the weights it came with.
-        features: (n, *network.feature_shape), as the network extracts them; may be mapped
-            from a file, it is read one batch at a time.
+        features: (n, *network.feature_shape), as the network extracts them; those that the
+            feature store maps from a file are read where they lie, a batch at a time.
         labels: int64 (n,), indices of the task's classes.
         settings: epochs, batch size, learning rate.
         seed: of the order of the pictures. Equal seeds give equal bits on one machine.
         validation: features and labels to measure on after each epoch; None or empty: no.
         on_epoch: called after each epoch, counted from 1, with that epoch's metrics.
-        cancelled: asked before each batch.
+        cancelled: asked after each epoch, and a few times a second.
 
     Returns:
         "loss" and "accuracy" over the pictures as they were trained on, and with
@@ -66,90 +64,41 @@ def train(
         TrainingDiverged: loss or weights are NaN or infinite.
     """
     check_pictures(network, features, labels)
-    if network.compiled is None:
-        network.compiled = _compile(network)
-    compiled: _Compiled = network.compiled
-    compiled.restart(settings.learning_rate)
-    before = network.weights()
+    if validation is None:
+        validation = features[:0], labels[:0]
+    else:
+        check_shapes(network, *validation)
+    if network.training_loop is None:
+        network.training_loop = TrainingLoop(network.tail)
     history: History = {}
-    generator = np.random.default_rng(seed)
+
+    def after_epoch(epoch: int, metrics: dict[str, float]) -> bool:
+        if not (math.isfinite(metrics["loss"]) and _is_finite(network)):
+            raise TrainingDiverged(
+                f"The loss of task {network.task.name} is no number any more in epoch "
+                f"{epoch}: train again with a learning rate lower than "
+                f"{settings.learning_rate:g}."
+            )
+        for name, value in metrics.items():
+            history.setdefault(name, []).append(value)
+        on_epoch(epoch, metrics)
+        return goes_on()
+
+    def goes_on() -> bool:
+        if cancelled():
+            raise TrainingCancelled("The training was cancelled; the model is as it was before.")
+        return True
+
+    before = network.weights()
     try:
-        for epoch in range(1, settings.epochs + 1):
-            order = generator.permutation(len(labels))
-            metrics = _epoch(compiled, features, labels, order, settings.batch_size, cancelled)
-            if not (math.isfinite(metrics["loss"]) and _is_finite(network)):
-                raise TrainingDiverged(
-                    f"The loss of task {network.task.name} is no number any more in epoch "
-                    f"{epoch}: train again with a learning rate lower than "
-                    f"{settings.learning_rate:g}."
-                )
-            if validation is not None and len(validation[1]):
-                measured = evaluate(network, *validation)
-                metrics |= {"val_loss": measured.loss, "val_accuracy": measured.accuracy}
-            for name, value in metrics.items():
-                history.setdefault(name, []).append(value)
-            on_epoch(epoch, metrics)
+        goes_on()
+        network.training_loop.run(
+            features, labels, validation, settings, seed, after_epoch, goes_on
+        )
     except BaseException:
         network.load(before)
         raise
     return history
-
-
-@dataclass(frozen=True)
-class _Compiled:
-    """What outlives a call: the traced step and the optimiser it is tied to."""
-
-    step: Any
-    optimizer: Any
-
-    def restart(self, learning_rate: float) -> None:
-        """Forget all moments; the trace is kept."""
-        for variable in self.optimizer.variables:
-            variable.assign(tf.zeros_like(variable))
-        self.optimizer.learning_rate.assign(learning_rate)
-
-
-def _compile(network: Network) -> _Compiled:
-    """Trace one training step, for batches of any size."""
-    tail = network.tail
-    optimizer = keras.optimizers.Adam()
-    optimizer.build(tail.trainable_variables)
-
-    def step(features: Any, labels: Any) -> Any:
-        with tf.GradientTape() as tape:
-            logits = tail(features, training=True)
-            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
-            loss = tf.reduce_mean(losses)
-        gradients = tape.gradient(loss, tail.trainable_variables)
-        optimizer.apply(gradients, tail.trainable_variables)
-        right = tf.cast(tf.argmax(logits, axis=1) == labels, tf.float32)
-        return tf.stack([tf.reduce_sum(losses), tf.reduce_sum(right)])
-
-    signature = [
-        tf.TensorSpec(tail.input.shape, tail.input.dtype),
-        tf.TensorSpec((None,), tf.int64),
-    ]
-    traced = tf.function(step, input_signature=signature).get_concrete_function()
-    return _Compiled(traced, optimizer)
-
-
-def _epoch(
-    compiled: _Compiled,
-    features: npt.NDArray[Any],
-    labels: npt.NDArray[np.int64],
-    order: npt.NDArray[np.int64],
-    batch_size: int,
-    cancelled: Callable[[], bool],
-) -> dict[str, float]:
-    """One pass over all pictures in the given order; the last batch may be smaller."""
-    sums = []
-    for begin in range(0, len(order), batch_size):
-        if cancelled():
-            raise TrainingCancelled("The training was cancelled; the model is as it was before.")
-        batch = order[begin : begin + batch_size]
-        sums.append(compiled.step(tf.constant(features[batch]), tf.constant(labels[batch])))
-    loss, right = np.array([pair.numpy() for pair in sums], np.float64).sum(axis=0)
-    return {"loss": float(loss / len(order)), "accuracy": float(right / len(order))}
 
 
 def _is_finite(network: Network) -> bool:

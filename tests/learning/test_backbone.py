@@ -64,7 +64,8 @@ def test_imagenet_weights_are_read_as_keras_reads_them(keras_home: Path, test_da
         weights=str(keras_home / NAME),
     )
     expected = theirs(pictures / np.float32(127.5) - 1, training=False)
-    np.testing.assert_allclose(network.extract(pictures), expected, atol=1e-5)
+    scale = np.abs(expected).max()
+    np.testing.assert_allclose(network.extract(pictures), expected, atol=1e-4 * scale)
 
 
 @pytest.mark.parametrize("alpha", [0.75, 1.0])

@@ -65,7 +65,7 @@ def test_the_second_call_runs_no_backbone_and_decodes_nothing(
     first = store.features(block, album.hashes, album.load)
     np.testing.assert_array_equal(first.array, block.extract(album.pictures))
     album.asked.clear()
-    monkeypatch.setattr(block, "_extract", None)
+    monkeypatch.setattr(block, "_runtime", None)
     again = FeatureStore(store.directory).features(block, album.hashes, album.load)
     np.testing.assert_array_equal(again.array, first.array)
     assert album.asked == []
@@ -81,6 +81,57 @@ def test_only_new_pictures_are_computed_and_order_is_kept(store: FeatureStore) -
     )
     assert sorted(album.asked) == list(range(200, 300))
     np.testing.assert_array_equal(features.array, Plain().extract(album.pictures)[::-1])
+
+
+def test_ten_new_pictures_cost_ten_forward_passes(store: FeatureStore) -> None:
+    class Counting(Plain):
+        seen = 0
+
+        def extract(self, pictures: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
+            self.seen += len(pictures)
+            return super().extract(pictures)
+
+    album, network = Album(150), Counting()
+    store.features(network, album.hashes[:140], album.load)
+    check(store.features(network, album.hashes, album.load), album)
+    assert network.seen == 150
+    assert sorted(album.asked) == list(range(150))
+
+
+def test_features_are_mapped_from_one_file_of_just_these_pictures(store: FeatureStore) -> None:
+    album = Album(150)
+    for _ in range(2):
+        features = store.features(Plain(), album.hashes, album.load)
+        (segment,) = segments(store)
+        assert isinstance(features.array, np.memmap)
+        assert Path(str(features.array.filename)) == segment
+        assert features.array.ctypes.data % 64 == 0  # TensorFlow then needs no copy
+        check(features, album)
+
+
+def test_what_was_computed_before_a_cancellation_is_kept(store: FeatureStore) -> None:
+    album = Album(150)
+
+    def cancel(done: int, _total: int) -> None:
+        if done >= 64:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        store.features(Plain(), album.hashes, album.load, cancel)
+    album.asked.clear()
+    check(store.features(Plain(), album.hashes, album.load), album)
+    assert sorted(album.asked) == list(range(64, 150))
+
+
+def test_a_segment_that_goes_while_it_is_mapped_is_no_harm(store: FeatureStore) -> None:
+    album = Album(30)
+    features = store.features(Plain(), album.hashes, album.load)
+    for segment in segments(store):
+        segment.unlink()
+    check(features, album)
+    album.asked.clear()
+    check(store.features(Plain(), album.hashes, album.load), album)
+    assert len(album.asked) == 30
 
 
 def test_equal_pictures_are_computed_once(store: FeatureStore) -> None:
