@@ -10,6 +10,7 @@ import logging
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from unicodedata import normalize
 
@@ -141,7 +142,14 @@ def _stays_inside(path: Path, root: Path) -> bool:
 
 def _sha256(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        status = path.stat()
+        return _sha256_once(path, status.st_ino, status.st_size, status.st_ctime_ns)
     except OSError:
         return hashlib.sha256(os.fsencode(path)).hexdigest()
+
+
+@lru_cache(maxsize=100_000)
+def _sha256_once(path: Path, _inode: int, _size: int, _changed_ns: int) -> str:
+    """The hash of a file that is as it was: nobody can set the time of its last change."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

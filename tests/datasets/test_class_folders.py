@@ -1,4 +1,5 @@
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,6 +26,20 @@ def test_pictures_come_by_class_and_name_with_hashes(
     first = pictures[0]
     assert first.sha256 == hashlib.sha256(first.path.read_bytes()).hexdigest()
     assert count_pictures(tmp_path, CLASSES) == 3
+
+
+def test_a_picture_that_changes_in_place_has_another_hash(
+    tmp_path: Path, write_picture: WritePicture
+) -> None:
+    """Though files are hashed once, and though somebody sets their dates back."""
+    path = write_picture(tmp_path / "ant" / "a.png")
+    before = read_split(tmp_path, CLASSES)[0].sha256
+    assert read_split(tmp_path, CLASSES)[0].sha256 == before
+    status, content = path.stat(), bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(bytes(content))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert read_split(tmp_path, CLASSES)[0].sha256 == hashlib.sha256(content).hexdigest()
 
 
 def test_hidden_and_other_files_are_ignored(tmp_path: Path, write_picture: WritePicture) -> None:

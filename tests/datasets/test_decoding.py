@@ -2,6 +2,7 @@ import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -72,9 +73,38 @@ def test_the_recipe_is_that_of_these_pixels(tmp_path: Path) -> None:
     assert cv2.imwrite(str(tmp_path / "large.png"), np.broadcast_to(ramp, (64, 64)))
     assert cv2.imwrite(str(tmp_path / "small.png"), np.array([[0, 200], [100, 40]], np.uint8))
     large, small = (decode(tmp_path / f"{name}.png", 4)[..., 0] for name in ("large", "small"))
-    told = {"square-1": ([30, 94, 158, 222], [[0, 50, 150, 200], [25, 59, 126, 160]])}
+    told = {"square-2": ([30, 94, 158, 222], [[0, 50, 150, 200], [25, 59, 126, 160]])}
     np.testing.assert_allclose(large[0], told[RECIPE][0], atol=1)
     np.testing.assert_allclose(small[:2], told[RECIPE][1], atol=1)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "side"), [(1920, 1080, 270), (640, 480, 240), (230, 400, 230)]
+)
+def test_large_photos_are_decoded_at_a_reduced_scale(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, width: int, height: int, side: int
+) -> None:
+    """To no less than the network sees, and nearly the same pixels."""
+    x, y = np.meshgrid(np.linspace(0, 6, width), np.linspace(0, 9, height))
+    waves = np.stack([np.sin(x), np.cos(y), np.sin(x + y)], axis=2) * 100 + 127
+    path = tmp_path / "photo.jpg"
+    assert cv2.imwrite(str(path), waves.astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, 95])
+    decoded = []
+    plain: Any = cv2.imdecode
+
+    def noting(data: Any, flag: int) -> Any:
+        decoded.append(plain(data, flag))
+        return decoded[-1]
+
+    monkeypatch.setattr(cv2, "imdecode", noting)
+    pixels = decode(path, 224).astype(np.float64)
+    assert min(decoded[0].shape[:2]) == side
+    whole = cv2.resize(
+        plain(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR),
+        (224, 224),
+        interpolation=cv2.INTER_AREA,
+    )[..., ::-1]
+    assert np.abs(pixels - whole).mean() < 2
 
 
 def test_content_counts_and_not_the_name(tmp_path: Path, write_picture: WritePicture) -> None:
