@@ -31,13 +31,19 @@ def blueprint(device: Device) -> APIBlueprint:
         return task
 
     def told(work: Callable[[JobControl], dict[str, Any]]) -> Work:
-        """``work``, after which the main server is told how the device is."""
+        """``work``, after which the main server is told how the device is.
+
+        When all went well it is called only if that has changed: in a round, it knows.
+        """
 
         def run(control: JobControl) -> dict[str, Any]:
+            went_well = False
             try:
-                return work(control)
+                result = work(control)
+                went_well = True
             finally:
-                device.heartbeat.wake()
+                device.heartbeat.wake(only_news=went_well)
+            return result
 
         return run
 

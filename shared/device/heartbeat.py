@@ -9,6 +9,7 @@ import logging
 import random
 import threading
 import time
+from typing import Any
 
 from shared.device.main_server_client import MainServer, MainServerAway
 from shared.device.models import GlobalModels
@@ -47,6 +48,7 @@ class Heartbeat:
         self._jobs = jobs
         self._overview = overview
         self._beat_now = threading.Event()
+        self._tell_again = threading.Event()
         self._look_now = threading.Event()
         self._refusal: str | None = None
         self._not_before: dict[str, float] = {}
@@ -56,17 +58,31 @@ class Heartbeat:
         for work in (self._beat, self._look_after_tasks):
             threading.Thread(target=work, name=work.__name__, daemon=True).start()
 
-    def wake(self) -> None:
-        """A step was taken: tell the main server now, and look at every task again."""
+    def wake(self, only_news: bool = False) -> None:
+        """A step was taken: tell the main server now, and look at every task again.
+
+        Args:
+            only_news: not if it would be told what it knows.
+        """
         self._not_before.clear()
+        if not only_news:
+            self._tell_again.set()
         self._beat_now.set()
 
     def _beat(self) -> None:
-        pause = _FIRST_PAUSE
+        pause, due = _FIRST_PAUSE, 0.0
+        told: dict[str, Any] | None = None
         while True:
             self._beat_now.clear()
             try:
-                seconds = self._tell()
+                status = self._overview.heartbeat()
+                again = self._tell_again.is_set() or time.monotonic() >= due
+                if again or status != told:
+                    self._tell_again.clear()
+                    told = None
+                    due = time.monotonic() + self._tell(status)
+                    told = status
+                seconds = due - time.monotonic()
                 pause = _FIRST_PAUSE
             except FedbellError as error:
                 self._refused(error)
@@ -75,11 +91,11 @@ class Heartbeat:
             except Exception:  # noqa: BLE001 - the next beat may work
                 _log.exception("the heartbeat failed")
                 seconds = _LONGEST_PAUSE
-            self._beat_now.wait(seconds)
+            self._beat_now.wait(max(0, seconds))
 
-    def _tell(self) -> float:
+    def _tell(self, status: dict[str, Any]) -> float:
         """One heartbeat; seconds until the next."""
-        greeting = self._main_server.tell(self._overview.heartbeat())
+        greeting = self._main_server.tell(status)
         self._refusal = self._overview.refusal = None
         first = not self._store.tasks()
         self._store.adopt(

@@ -101,15 +101,19 @@ class Store:
             NoTaskYet: the main server has not been reached even once.
             UnknownTask
         """
+        if name is not None:
+            with self.database.read() as session:
+                row = session.get(KnownTask, name)
+            if row is not None:
+                return row.task
         known = self.tasks()
         if not known:
             raise NoTaskYet(
                 "This device does not know its tasks yet: it has never reached its main server. "
                 "Start the main server, or look at main_server_url; GET /status says more."
             )
-        for row in known:
-            if name in {None, row.name}:
-                return row.task
+        if name is None:
+            return known[0].task
         raise UnknownTask(
             f"There is no task {name}. There are: {', '.join(row.name for row in known)}."
         )
@@ -137,9 +141,11 @@ class Store:
             for position, (task, version, distributed) in enumerate(tasks)
         ]
         names = tuple(rows[0]) if rows else ()
-        known = [{name: getattr(row, name) for name in names} for row in self.tasks()]
-        if federation == self.federation() and rows == known:
-            return
+        with self.database.read() as session:
+            known = session.scalars(select(KnownTask).order_by(KnownTask.position))
+            same = rows == [{name: getattr(row, name) for name in names} for row in known]
+            if same and federation == _federation(session):
+                return
         with self.database.write() as session:
             former = _federation(session)
             if former not in {None, federation}:
@@ -164,19 +170,22 @@ class Store:
         Raises:
             FederationChanged: the model belongs to another federation.
         """
-        before = self.installed(task)
         with self.database.write() as session:
             self._check(session, federation)
-            row = InstalledModel(task=task, version=version, file=file.name, etag=etag)
+            row = session.get(InstalledModel, task)
+            before = row.file if row else None
+            if row is None:
+                row = InstalledModel(task=task)
+                session.add(row)
+            row.version, row.file, row.etag = version, file.name, etag
             row.evaluation = row.problem = None
-            merged = session.merge(row)
             message = f"Version {version} installed"
             record(session, "installed", message, task=task, device=self._device)
             session.flush()
-            session.expunge(merged)
-        if before and before.file != file.name:
-            self.model_file(before).unlink(missing_ok=True)
-        return merged
+            session.expunge(row)
+        if before and before != file.name:
+            (file.parent / before).unlink(missing_ok=True)
+        return row
 
     def evaluated(self, task: str, version: int, measured: dict[str, Any]) -> None:
         """Keep what the trainer answered to ``evaluate``: evaluation, problem, skipped."""
@@ -209,18 +218,19 @@ class Store:
         Raises:
             FederationChanged: it was trained for another federation.
         """
-        before = self.pending(row.task)
         with self.database.write() as session:
             self._check(session, federation)
+            former = session.get(PendingUpdate, row.task)
+            before = former.file if former else None
             message = (
                 f"Trained on {row.num_samples} pictures from version {row.base_version}: "
                 f"accuracy {row.metrics.get('accuracy', 0):.3f}"
             )
             record(session, "trained", message, task=row.task, device=self._device)
             session.merge(row)
-        if before and before.file != row.file:
+        if before and before != row.file:
             with self._update_files:
-                self.update_file(before).unlink(missing_ok=True)
+                (self.directory / "updates" / before).unlink(missing_ok=True)
 
     @contextmanager
     def open_update(self, task: str) -> Iterator[tuple[PendingUpdate, BinaryIO]]:
