@@ -95,10 +95,8 @@ def blueprint(server: MainServer) -> APIBlueprint:
         return _send(server.versions.get(server.task(query_data.task).name, version))
 
     def _send(row: Version) -> Response:
-        if request.if_none_match.contains(row.sha256):
-            unchanged = Response(status=304)
-            unchanged.set_etag(row.sha256)
-            return unchanged
+        # Conditions (If-None-Match) and ranges are answered by send_file; what it returns
+        # is the server's file wrapper, which Gunicorn sends with sendfile(2).
         response = send_file(
             server.versions.path(row).absolute(),
             mimetype=WEIGHTS,

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from main_server.memory import give_back_memory
 from main_server.store.rounds import Rounds
 from main_server.store.tables import ReceivedUpdate, Round, Version
 from main_server.store.versions import Versions
@@ -108,6 +109,7 @@ class Models:
                 task, newest.version + 1, combined, base.fingerprint, base.backbone
             )
         self._versions.adopt(version, file)
+        give_back_memory()
         return version
 
     def _write(
