@@ -95,8 +95,11 @@ def blueprint(server: MainServer) -> APIBlueprint:
         return _send(server.versions.get(server.task(query_data.task).name, version))
 
     def _send(row: Version) -> Response:
-        # Conditions (If-None-Match) and ranges are answered by send_file; what it returns
-        # is the server's file wrapper, which Gunicorn sends with sendfile(2).
+        if request.if_none_match.contains_weak(row.sha256):
+            unchanged = Response(status=304)
+            unchanged.set_etag(row.sha256)
+            return unchanged
+        # The server's file wrapper, which Gunicorn sends with sendfile(2); or a range of it.
         response = send_file(
             server.versions.path(row).absolute(),
             mimetype=WEIGHTS,
