@@ -7,9 +7,11 @@ application, its threads and its connections are each worker's own. Of a device 
 trainer must never be a fork's child, and with one worker there is nothing to share.
 """
 
+import contextlib
 import gc
 import importlib
 import os
+import resource
 import signal
 import threading
 from pathlib import Path
@@ -40,12 +42,23 @@ access_log_format = '%(t)s %(h)s "%(r)s" %(s)s %(B)s bytes %(M)s ms'
 
 def on_starting(arbiter: "Arbiter") -> None:
     """Load what workers share; tie this server's life to that of the launcher, if it has one."""
+    _allow_open_files()
     package = arbiter.app.app_uri.partition(".")[0]
     if package == "main_server":
         _load_for_all_workers(package)
     # After that: a thread does not survive a fork, and imports need not share the processor.
     if os.environ.get("STOP_WITH_STDIN") == "1":
         threading.Thread(target=_stop_with_stdin, daemon=True).start()
+
+
+def _allow_open_files() -> None:
+    """As many as the system grants: a round with a thousand devices has a thousand files.
+
+    Many systems begin with 1024 and leave it to the program to ask for more.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):  # macOS grants less than it says
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _load_for_all_workers(package: str) -> None:

@@ -45,6 +45,7 @@ _WORKERS = 2
 #: Averages of larger models are not made again here.
 _CHECKED_MEGABYTES = 20
 _MOST_SECONDS = 600
+_PAGES = 5
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,8 @@ class Grown:
 
     Attributes:
         seconds: by step; training is none, so it is what asking costs.
-        enrolment_seconds: of one device, the mean.
+        enrolment_seconds, heartbeat_seconds: of one device, the others silent; the mean.
+        page_seconds: of the control page, at the end.
         main_server_processor_seconds, devices_processor_seconds: of one round.
         bytes_received: of one round's updates.
         idle_mb, peak_mb: of both workers together, what belongs to no file.
@@ -67,6 +69,8 @@ class Grown:
     seconds: dict[str, float]
     samples: dict[str, list[float]]
     enrolment_seconds: float
+    heartbeat_seconds: float
+    page_seconds: float
     main_server_processor_seconds: float
     devices_processor_seconds: float
     bytes_received: int
@@ -132,7 +136,9 @@ def _rounds(
         rounds,
         {name: median(each) for name, each in samples.items()},
         samples,
-        thin.enrolment_seconds / devices,
+        thin.enrolment_seconds,
+        thin.heartbeat_seconds,
+        median(_page_seconds(server) for _ in range(_PAGES)),
         median(main for main, _ in used),
         median(thin for _, thin in used),
         received,
@@ -149,6 +155,14 @@ def _step(server: Server, call: str) -> Any:
     answer = httpx.post(f"{server.url}/{call}", timeout=_MOST_SECONDS, trust_env=False)
     assert answer.is_success, answer.text
     return answer.json()
+
+
+def _page_seconds(server: Server) -> float:
+    begun = time.perf_counter()
+    page = server.http.get("/")
+    seconds = time.perf_counter() - begun
+    assert "device000" in page.text
+    return seconds
 
 
 def _check(call: str, answer: Any, devices: int, number: int) -> None:

@@ -56,6 +56,15 @@ def test_workers_share_the_modules_and_nothing_else(server: Server) -> None:
     assert not [name for name in files_open(server.pid) if str(server.state) in name]
 
 
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="there is no /proc to look into")
+def test_it_may_open_as_many_files_as_the_system_grants(server: Server) -> None:
+    server.start()
+    limits = Path(f"/proc/{server.workers()[0]}/limits").read_text()
+    (line,) = [line for line in limits.splitlines() if line.startswith("Max open files")]
+    granted, most = line.split()[3:5]
+    assert granted == most
+
+
 def test_a_worker_that_was_killed_comes_back(server: Server) -> None:
     server.start()
     workers = wait_until(lambda: found if len(found := server.workers()) == 2 else None)
