@@ -12,7 +12,7 @@ COMPILE_GROUP := .venv/bin/uv pip compile --quiet --universal --generate-hashes 
 COMPILE := $(COMPILE_GROUP) pyproject.toml
 CONSTRAINED := --constraint requirements/development.lock
 
-.PHONY: help run up test test-faults lint lock dataset pretrain bench flower screenshots clean-state environment development
+.PHONY: help run up test test-faults lint lock dataset pretrain bench compared screenshots clean-state environment development
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -42,6 +42,7 @@ lock: development  ## choose the newest packages again and pin them
 	$(COMPILE) --upgrade $(CONSTRAINED) --extra device --output-file requirements/device.lock
 	$(COMPILE) --upgrade $(CONSTRAINED) --output-file requirements/server.lock
 	$(COMPILE_GROUP) --upgrade --group flower --output-file requirements/flower.lock
+	$(COMPILE_GROUP) --upgrade --group runtimes --output-file requirements/runtimes.lock
 
 dataset: environment  ## write the built-in pictures to dataset/
 	@.venv/bin/fedbell dataset digits
@@ -53,8 +54,9 @@ bench: environment  ## measure again what README and docs claim
 	$(VENV) -m benchmarks.backbone_quality
 	$(VENV) -m benchmarks.federation_gain
 
-flower: environment  ## install Flower, which some benchmarks compare with, into .venv-flower
+compared: environment  ## install what benchmarks compare with, Flower for one, beside .venv
 	@"$(PYTHON)" shared/command_line/environment.py flower
+	@"$(PYTHON)" shared/command_line/environment.py runtimes
 
 screenshots: development  ## take the pictures of the pages again; needs Chromium
 	$(VENV) -m tests.browser.screenshots

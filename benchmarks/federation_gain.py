@@ -27,6 +27,7 @@ from shared.datasets.digits import write_digits
 from shared.federated.aggregation import STRATEGIES
 from shared.federated.task import Task, TrainingSettings
 from shared.federated.update import Update
+from shared.federated.weights import Weights
 from shared.learning.backbone import imagenet_file
 from shared.learning.determinism import make_deterministic
 from shared.learning.evaluation import evaluate
@@ -101,7 +102,8 @@ def federated(network: Network, splits: Sequence[Split], test: Split, seed: int)
     """Test accuracy after each round."""
     settings = network.task.training
     network.reset()
-    newest, accuracies = network.weights(), []
+    newest: Weights = network.weights()
+    accuracies = []
     for number in range(ROUNDS):
         updates = []
         for index, split in enumerate(splits):

@@ -1,8 +1,8 @@
 """Make the project's own virtual environment in .venv; ``make`` calls this file by its path.
 
-    python3 shared/command_line/environment.py device|development|flower
+    python3 shared/command_line/environment.py device|development|flower|runtimes
 
-What excludes Fedbell's own packages goes into an environment of its own: .venv-flower.
+What excludes Fedbell's own packages goes into an environment of its own, .venv-flower say.
 
 It needs nothing but Python: no pip, no git, no other program. When the lock file is
 the one that was installed last, it does nothing. Its syntax is that of Python 3.6, so
@@ -17,7 +17,7 @@ from pathlib import Path
 OLDEST, NEWEST = (3, 11), (3, 13)
 
 ROOT = Path(__file__).resolve().parents[2]
-SEPARATE = ("flower",)
+SEPARATE = ("flower", "runtimes")
 
 # `python` next to the script, wherever the folder has been moved to; `sh` alone, no dirname.
 COMMAND = '#!/bin/sh\nexec "${0%/*}/python" -m shared.command_line "$@"\n'

@@ -1,0 +1,1 @@
+"""Other runtimes of a backbone, in an environment of their own."""
