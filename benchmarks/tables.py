@@ -1,0 +1,128 @@
+"""Writes the results of all benchmarks as tables: README.md beside them.
+
+python -m benchmarks.tables [FOLDER]
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from benchmarks.report import RESULTS
+
+_HEAD = """# What was measured
+
+Written by `python -m benchmarks.tables` from the files beside this one, which `make bench` writes.
+A ratio compares two things that ran one after the other, over and over, on the same machine: other
+machines give other figures, and much the same ratios. Each file names the command, the machine and
+the versions, and holds what the medians are of.
+"""
+
+
+def write(folder: Path) -> Path:
+    """Write ``README.md`` of the results in a folder; its path."""
+    results = {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
+    parts = [_HEAD, _machine(results), _goals(results)]
+    for name, section in _SECTIONS.items():
+        if name in results:
+            parts.append(section(results[name]))
+    path = folder / "README.md"
+    path.write_text("\n".join(parts))
+    return path
+
+
+def _machine(results: dict[str, Any]) -> str:
+    machines = {
+        f"{told['processor']}, {told['cores']} cores, {told['system']}, Python {told['python']}, "
+        + ", ".join(f"{name} {number}" for name, number in told["packages"].items())
+        for told in (result["machine"] for result in results.values() if "machine" in result)
+    }
+    return "\n".join(f"Machine: {each}.\n" for each in sorted(machines))
+
+
+def _goals(results: dict[str, Any]) -> str:
+    rows = [
+        [
+            claim["what"],
+            claim["against"] or "–",
+            _figure(claim["ours"], claim["unit"]),
+            "–" if claim["theirs"] is None else _figure(claim["theirs"], claim["unit"]),
+            "–" if claim["ratio"] is None else f"**{_number(claim['ratio'])} ×**",
+            _goal(claim),
+            f"[{name}]({name}.json)",
+        ]
+        for name, result in results.items()
+        for claim in result.get("claims", [])
+    ]
+    head = ["what", "against", "Fedbell", "the other", "ratio", "goal", "from"]
+    return f"## Goals and what came of them\n\n{_table(head, rows)}"
+
+
+def _goal(claim: dict[str, Any]) -> str:
+    if claim["goal"] is None:
+        return "–"
+    sign = "≥" if claim["limit"] == "at least" else "≤"
+    unit = " ×" if claim["ratio"] is not None else f" {claim['unit']}"
+    return f"{sign} {_number(claim['goal'])}{unit}: {'reached' if claim['reached'] else 'missed'}"
+
+
+def _runtimes(result: dict[str, Any]) -> str:
+    sizes = result["megabytes_installed"]
+    rows = [
+        [
+            name,
+            f"{speed:.0f}",
+            f"{result['difference_from_keras'][name]:.0e}",
+            f"{sizes[name.split()[0]]} MB" if name.split()[0] in sizes else "–",
+        ]
+        for name, speed in result["pictures_per_second"].items()
+    ]
+    head = ["runtime", "pictures/s", "differs from Keras by", "would add"]
+    return f"## Runtimes of a frozen MobileNet 1.0, 224 pixels\n\n{_table(head, rows)}"
+
+
+def _accuracy(result: dict[str, Any]) -> str:
+    names = list(result["tasks"])
+    first = result["tasks"][names[0]]["accuracy"]
+    rows = [
+        [run, *(f"{result['tasks'][name]['accuracy'][run]['mean']:.3f}" for name in names)]
+        for run in first
+    ]
+    return f"## What a federation gains: test accuracy\n\n{_table(['trained on', *names], rows)}"
+
+
+def _quality(result: dict[str, Any]) -> str:
+    names = list(next(iter(result["accuracy"].values())))
+    rows = [
+        [backbone, *(f"{scores[name]:.3f}" for name in names)]
+        for backbone, scores in result["accuracy"].items()
+    ]
+    title = "A linear classifier on each backbone's features: test accuracy"
+    return f"## {title}\n\n{_table(['backbone', *names], rows)}"
+
+
+_SECTIONS = {
+    "backbone_throughput": _runtimes,
+    "federation_gain": _accuracy,
+    "backbone_quality": _quality,
+}
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def _figure(number: float, unit: str) -> str:
+    return f"{_number(number)} {unit}"
+
+
+def _number(number: float) -> str:
+    """Three digits that count."""
+    if number == 0 or abs(number) >= 100:
+        return f"{number:,.0f}"
+    return f"{number:.3g}"
+
+
+if __name__ == "__main__":
+    print(write(Path(sys.argv[1]) if len(sys.argv) > 1 else RESULTS))
