@@ -19,10 +19,9 @@ from flask import Request
 
 from main_server.memory import give_back_memory
 from shared.errors import FedbellError
-from shared.federated.weights import MOST_HEADER_BYTES
+from shared.federated.weights import MOST_HEADER_BYTES, EarlyStoring
 
 _BLOCK_BYTES = 1024 * 1024
-_STORED_AT_ONCE_BYTES = 8 * 1024 * 1024
 _OLD_SECONDS = 24 * 3600
 
 
@@ -108,7 +107,7 @@ class Uploads:
 
     def _save(self, call: Request, target: BinaryIO, most: int) -> str:
         """Write the body of ``call`` to ``target``; its SHA-256 in hex."""
-        digest, received, stored = hashlib.sha256(), 0, 0
+        digest, received, storing = hashlib.sha256(), 0, EarlyStoring(target)
         # Two places by turns: one is hashed while the next block comes into the other.
         places = [memoryview(bytearray(_BLOCK_BYTES)) for _ in range(2)]
         hashed: Future[None] | None = None
@@ -123,9 +122,7 @@ class Uploads:
                     hashed.result()
                 hashed = thread.submit(digest.update, block)
                 target.write(block)
-                if received - stored >= _STORED_AT_ONCE_BYTES:
-                    _begin_to_store(target, stored, received)
-                    stored = received
+                storing.go_on()
         announced = call.content_length
         if announced is not None and received != announced:
             raise CutShort(f"{received} of {announced} bytes came. Send it again.")
@@ -140,14 +137,3 @@ class Uploads:
             f"At most {most} bytes are taken. If the network is meant to be this large, raise "
             "MOST_UPLOAD_BYTES on the main server."
         )
-
-
-def _begin_to_store(target: BinaryIO, begin: int, end: int) -> None:
-    """Let the disk take these bytes while more come in, so that fsync finds little to do.
-
-    What Linux does when it is told that nobody needs these pages: it writes them. Only
-    pages that are stored already would leave its cache, and these are not yet.
-    """
-    if hasattr(os, "posix_fadvise"):  # not everywhere
-        target.flush()
-        os.posix_fadvise(target.fileno(), begin, end - begin, os.POSIX_FADV_DONTNEED)

@@ -4,7 +4,12 @@ A file is written whole or not at all, and read piece by piece. Nothing here tru
 a file: names, shapes, dtypes and places are compared before a number is used.
 """
 
-from shared.federated.weights.durable import move_durably, open_durably, write_durably
+from shared.federated.weights.durable import (
+    EarlyStoring,
+    move_durably,
+    open_durably,
+    write_durably,
+)
 from shared.federated.weights.files import (
     MOST_HEADER_BYTES,
     UnreadableWeights,
@@ -25,6 +30,7 @@ from shared.federated.weights.schema import (
 __all__ = [
     "MOST_HEADER_BYTES",
     "Array",
+    "EarlyStoring",
     "NotFinite",
     "Schema",
     "SchemaMismatch",

@@ -21,7 +21,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from shared.errors import FedbellError
-from shared.federated.weights.durable import open_durably
+from shared.federated.weights.durable import EarlyStoring, open_durably
 from shared.federated.weights.schema import Array, Schema, SchemaMismatch, StreamedWeights, Weights
 
 _DTYPE = "F32"
@@ -157,10 +157,12 @@ def write_weights(path: Path, weights: Weights, metadata: Mapping[str, str] | No
     header = _header(Schema.of(weights), metadata or {})
     digest = hashlib.sha256(header)
     with open_durably(path) as file:
+        storing = EarlyStoring(file)
         file.write(header)
         for piece in _pieces(weights):
             digest.update(piece.data)
             file.write(piece.data)
+            storing.go_on()
     return digest.hexdigest()
 
 
