@@ -42,6 +42,7 @@ def draw(by_devices: Sequence[dict[str, Any]], by_size: Sequence[dict[str, Any]]
     _row(upper, by_devices, "devices", f"Devices, each with a model of {size:g} MB")
     _row(lower, by_size, "model_mb", f"Model, in MB, of {few} devices")
     upper[0].legend(labelcolor=_GREY, framealpha=0)
+    upper[1].legend(labelcolor=_GREY, framealpha=0)
     upper[2].legend(labelcolor=_GREY, framealpha=0)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None})
@@ -54,12 +55,9 @@ def _row(panels: Sequence[Axes], rows: Sequence[dict[str, Any]], key: str, label
     _stack(bars, rows, [f"{value:g}" for value in values])
     for name, colour in _STEPS.items():
         lines.plot(values, [row["seconds"][name] for row in rows], "o-", ms=4, color=colour)
-    first = sum(rows[0]["seconds"].values())
-    proportional = [first * value / values[0] for value in values]
-    lines.plot(values, proportional, ":", color=_GREY)
-    lines.annotate(
-        "proportional", (values[-1], proportional[-1]), color=_GREY, ha="right", va="bottom"
-    )
+    longest = max(rows[-1]["seconds"].values())
+    proportional = [longest * value / values[-1] for value in values]
+    lines.plot(values, proportional, ":", color=_GREY, label="proportional")
     for name, (legend, colour) in _MEMORY.items():
         memory.plot(values, [row[name] for row in rows], "o-", ms=4, color=colour, label=legend)
     bars.set_ylabel("Seconds of a round, by step")
