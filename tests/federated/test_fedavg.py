@@ -4,7 +4,6 @@ import random
 from collections.abc import Mapping
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as numpy_strategies
@@ -114,18 +113,3 @@ def assert_equal(ours: Mapping[str, Array], theirs: Mapping[str, Array]) -> None
     assert ours.keys() == theirs.keys()
     for name, array in ours.items():
         np.testing.assert_array_equal(array, theirs[name])
-
-
-@pytest.mark.parametrize("samples", [[3], [1, 2, 3]])
-def test_one_array_is_read_at_a_time(samples: list[int]) -> None:
-    """Memory must not grow with the number of updates: no two arrays are held at once."""
-    held: list[int] = []
-
-    class Counting(dict[str, Array]):
-        def __getitem__(self, name: str) -> Array:
-            held.append(1)
-            return super().__getitem__(name)
-
-    weights = Counting(a=np.ones(2, np.float32), b=np.ones(3, np.float32))
-    fedavg([Update(f"device{n}", n, weights) for n in samples])
-    assert len(held) == 2 * len(samples)  # each array once, and no more

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ arrays = numpy_strategies.arrays(
     numpy_strategies.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=5),
     elements=st.floats(width=32),
 )
-any_weights = st.dictionaries(names, arrays, max_size=5)
+any_weights = st.dictionaries(names.filter("__metadata__".__ne__), arrays, max_size=5)
 
 
 @given(weights=any_weights, note=st.text(max_size=20))
@@ -68,6 +69,70 @@ def test_a_header_that_lies_about_offsets_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "lies"
     file.write_bytes(len(header).to_bytes(8, "little") + header + bytes(16))
     with pytest.raises(UnreadableWeights), open_weights(file):
+        pass
+
+
+def hostile(header: bytes, size: int = 16, length: int | None = None) -> bytes:
+    """A file of that header and so many bytes of arrays; its length may be a lie."""
+    told = len(header) if length is None else length
+    return told.to_bytes(8, "little") + header + bytes(size)
+
+
+def place(begin: int, end: int, *shape: int, dtype: str = "F32") -> dict[str, Any]:
+    return {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
+
+
+HOSTILE = {
+    "two arrays in one place": hostile(
+        json.dumps({"a": place(0, 16, 4), "b": place(0, 16, 4)}).encode()
+    ),
+    "arrays that overlap": hostile(
+        json.dumps({"a": place(0, 12, 3), "b": place(8, 16, 2)}).encode()
+    ),
+    "a hole": hostile(json.dumps({"a": place(0, 4, 1), "b": place(8, 16, 2)}).encode()),
+    "beyond the end": hostile(json.dumps({"a": place(16, 32, 4)}).encode()),
+    "backwards": hostile(json.dumps({"a": place(16, 0, 4)}).encode()),
+    "negative": hostile(json.dumps({"a": place(-16, 0, 4)}).encode()),
+    "more numbers than bytes": hostile(json.dumps({"a": place(0, 16, 2**62)}).encode()),
+    "a product that overflows": hostile(json.dumps({"a": place(0, 0, 2**32, 2**32)}).encode(), 0),
+    "bytes after the last array": hostile(json.dumps({"a": place(0, 12, 3)}).encode()),
+    "a header of 8 EB": hostile(b"{}", length=2**63),
+    "a header longer than the file": hostile(b"{}", length=1000),
+    "a header that is a list": hostile(b"[]"),
+    "no offsets": hostile(b'{"a": {"dtype": "F32", "shape": [4]}}'),
+    "nested without end": hostile(b"[" * 100_000),
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_a_hostile_header_is_refused(tmp_path: Path, case: str) -> None:
+    file = tmp_path / "hostile"
+    file.write_bytes(HOSTILE[case])
+    with pytest.raises(UnreadableWeights, match="whole safetensors file"), open_weights(file):
+        pass
+
+
+def test_of_a_name_given_twice_the_last_counts(tmp_path: Path) -> None:
+    """The library and we read the header each for itself: both must mean the same bytes."""
+    short, whole = (json.dumps(place(0, 4 * size, size)) for size in (2, 4))
+    file = tmp_path / "twice"
+    file.write_bytes(hostile(f'{{"a": {short}, "a": {whole}}}'.encode()))
+    with open_weights(file) as opened:
+        assert opened["a"].nbytes == 16
+    file.write_bytes(hostile(f'{{"a": {whole}, "a": {short}}}'.encode()))
+    with pytest.raises(UnreadableWeights, match="whole safetensors file"), open_weights(file):
+        pass
+
+
+def test_an_array_cannot_have_the_name_of_the_metadata(tmp_path: Path) -> None:
+    with pytest.raises(SchemaMismatch, match="__metadata__"):
+        write_weights(tmp_path / "w", {"__metadata__": np.zeros(1, np.float32)})
+
+
+def test_half_precision_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "half"
+    file.write_bytes(hostile(json.dumps({"a": place(0, 16, 8, dtype="F16")}).encode()))
+    with pytest.raises(SchemaMismatch, match="a is F16"), open_weights(file):
         pass
 
 

@@ -26,6 +26,7 @@ from shared.federated.weights.schema import Array, Schema, SchemaMismatch, Strea
 
 _DTYPE = "F32"
 _NUMBER_BYTES = 4
+_METADATA = "__metadata__"
 
 #: A safetensors file starts with the length of its JSON header, a little-endian number.
 _LENGTH_BYTES = 8
@@ -152,7 +153,7 @@ def write_weights(path: Path, weights: Weights, metadata: Mapping[str, str] | No
         SHA-256 of the file's content, in hex.
 
     Raises:
-        SchemaMismatch: an array is not float32.
+        SchemaMismatch: an array is not float32, or has a name that cannot be.
     """
     header = _header(Schema.of(weights), metadata or {})
     digest = hashlib.sha256(header)
@@ -172,8 +173,10 @@ def _header(schema: Schema, metadata: Mapping[str, str]) -> bytes:
     The library writes metadata in an order that differs from call to call, so that what
     is made again after a kill would have another hash than the first time.
     """
-    header: dict[str, Any] = {"__metadata__": dict(sorted(metadata.items()))} if metadata else {}
     begin, sizes = 0, schema.sizes
+    if _METADATA in sizes:
+        raise SchemaMismatch(f"{_METADATA} cannot be the name of an array in safetensors.")
+    header: dict[str, Any] = {_METADATA: dict(sorted(metadata.items()))} if metadata else {}
     for name, shape in schema.shapes:
         end = begin + _NUMBER_BYTES * sizes[name]
         header[name] = {"dtype": _DTYPE, "shape": shape, "data_offsets": [begin, end]}
