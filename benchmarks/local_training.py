@@ -127,7 +127,6 @@ def rounds(depth: str, directory: Path, folder: Path, epochs: int, later: int) -
             seed=number,
             header={"device": "device1", "base_version": number},
             output=str(output),
-            plot=str(folder / "training.svg"),
             report=quiet,
             cancelled=not_cancelled,
         )

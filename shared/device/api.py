@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from apiflask import APIBlueprint
-from flask import Response, send_file
+from flask import Response, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from shared.device.device import Device
@@ -101,14 +101,25 @@ def blueprint(device: Device) -> APIBlueprint:
     @calls.doc(summary="Loss and accuracy of the last training, drawn")
     def training_plot(query_data: TaskQuery) -> Response:
         task = device.store.task(query_data.task)
-        file = device.store.plot_file(task.name).absolute()
-        if device.store.pending(task.name) is None or not file.exists():
+        update = device.store.pending(task.name)
+        if update is None:
             raise NotFound(
                 f"{task.name} has not been trained here yet. Train first: "
                 f"POST /modeltrain?task={task.name}"
             )
-        response = send_file(file, mimetype="image/svg+xml", max_age=0)
+        response = Response(mimetype="image/svg+xml")
+        response.set_etag(update.file)
+        response.headers["Cache-Control"] = "no-cache"
         response.headers["Content-Security-Policy"] = _SVG_POLICY
+        if request.if_none_match.contains(update.file):
+            response.status_code = 304
+        else:
+            title = (
+                f"{device.settings.device_name}: {task.name}, from version {update.base_version}, "
+                f"{update.num_samples} pictures"
+            )
+            drawn = device.trainer.call("draw", history=update.result["history"], title=title)
+            response.set_data(drawn["svg"])
         return response
 
     return calls

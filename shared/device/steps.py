@@ -64,7 +64,6 @@ class Steps:
                 seed=_seed(task, self._settings.device_name, version),
                 header={"device": self._settings.device_name, "base_version": version},
                 output=str(file),
-                plot=str(self._store.plot_file(task.name)),
             )
             result = {
                 "task": task.name,

@@ -72,7 +72,7 @@ class Store:
     """
 
     def __init__(self, directory: Path, device: str) -> None:
-        for folder in ("models", "updates", "plots", "incoming"):
+        for folder in ("models", "updates", "incoming"):
             (directory / folder).mkdir(parents=True, exist_ok=True)
         self.directory = directory
         url = f"sqlite:///{(directory / 'device.db').absolute()}"
@@ -269,10 +269,6 @@ class Store:
         """Where an update lies."""
         return self.directory / "updates" / row.file
 
-    def plot_file(self, task: str) -> Path:
-        """Where the picture of a task's last training lies."""
-        return self.directory / "plots" / f"{task}.svg"
-
     def new_file(self, folder: str, task: str) -> Path:
         """A name in ``folder`` that no file has."""
         stamp = f"{time.time():.0f}-{uuid4().hex[:12]}"
@@ -297,7 +293,7 @@ class Store:
                 if path.name not in files:
                     path.unlink()
         # What write_durably had begun.
-        for path in (*self.directory.glob(".token.*"), *(self.directory / "plots").glob(".*")):
+        for path in self.directory.glob(".token.*"):
             path.unlink()
 
 

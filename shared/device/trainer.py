@@ -6,8 +6,8 @@ which libraries cannot reach: what they print goes to standard error.
 
 A request is {"id", "operation", …}, answered with {"id", "started"}, any number of
 {"id", "progress"}, and {"id", "result"} or {"id", "problem"}; {"cancel": id} asks to stop
-one. They are served one at a time, in order. When standard input ends, the parent is gone,
-and so is this process, whatever it is doing.
+one. They are served one at a time, in order, but for what only draws: that goes on beside.
+When standard input ends, the parent is gone, and so is this process, whatever it is doing.
 """
 
 import json
@@ -24,6 +24,9 @@ from shared.web import logs
 
 #: The web side goes first when both want a processor.
 _NICENESS = 5
+
+#: Nobody who looks at a page waits for a training to end.
+_BESIDE = frozenset({"draw"})
 
 _log = logging.getLogger(__name__)
 
@@ -45,6 +48,8 @@ class Trainer:
         os.dup2(2, 1)
         self._requests: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._cancelled: set[int] = set()
+        self._operations: Operations | None = None
+        self._writing = threading.Lock()
 
     def run(self, prepare: Callable[[], Operations]) -> NoReturn:
         """Serve for ever.
@@ -54,7 +59,7 @@ class Trainer:
                 is noticed meanwhile too.
         """
         threading.Thread(target=self._listen, daemon=True).start()
-        operations = prepare()
+        operations = self._operations = prepare()
         self._reply(ready=True)
         while True:
             self._serve(operations, self._requests.get())
@@ -87,13 +92,17 @@ class Trainer:
             message = json.loads(line)
             if "cancel" in message:
                 self._cancelled.add(message["cancel"])
+            elif message["operation"] in _BESIDE and self._operations is not None:
+                arguments = self._operations, message
+                threading.Thread(target=self._serve, args=arguments, daemon=True).start()
             else:
                 self._requests.put(message)
         os._exit(0)
 
     def _reply(self, **message: Any) -> None:
-        self._replies.write(json.dumps(message) + "\n")
-        self._replies.flush()
+        with self._writing:
+            self._replies.write(json.dumps(message) + "\n")
+            self._replies.flush()
 
 
 def _operations() -> Operations:

@@ -1,5 +1,6 @@
 """What the trainer does: builds networks, trains them, measures them. Its process only."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +12,11 @@ import numpy.typing as npt
 from shared.datasets import RECIPE, EmptySplit, decode, read_split
 from shared.federated.task import Task, TrainingSettings
 from shared.federated.update import UpdateHeader
-from shared.federated.weights import read_weights, write_durably, write_weights
+from shared.federated.weights import read_weights, write_weights
 from shared.learning.determinism import make_deterministic
 from shared.learning.evaluation import evaluate
 from shared.learning.features import FeatureStore
 from shared.learning.network import Network, build_network
-from shared.learning.plots import training_curves
 from shared.learning.training import TrainingCancelled, train
 
 #: Every training is seeded by its caller; this one is for whatever asks no caller.
@@ -70,7 +70,9 @@ class TrainerWork:
             "initial": self.initial,
             "train": self.train,
             "evaluate": self.evaluate,
+            "draw": self.draw,
         }
+        self._drawing = threading.Lock()
 
     def prepare(self, task: Any, report: Report, cancelled: Cancelled) -> dict[str, Any]:
         """Build a task's network: the fingerprint of its weights, the hash of its backbone."""
@@ -100,7 +102,6 @@ class TrainerWork:
         seed: int,
         header: dict[str, Any],
         output: str,
-        plot: str,
         report: Report,
         cancelled: Cancelled,
     ) -> dict[str, Any]:
@@ -111,7 +112,6 @@ class TrainerWork:
             pictures: folder of its splits; without validation pictures there are no val_ metrics.
             settings: TrainingSettings, as JSON.
             header: device and base_version of the update.
-            plot: where the training's curves are drawn.
 
         Returns:
             num_samples (pictures trained on), history, metrics (its last epoch),
@@ -149,11 +149,6 @@ class TrainerWork:
             fingerprint=network.fingerprint,
             **header,
         )
-        title = (
-            f"{header['device']}: {network.task.name}, from version {header['base_version']}, "
-            f"{len(learned.labels)} pictures"
-        )
-        write_durably(Path(plot), training_curves(history, title))
         write_weights(Path(output), network.weights(), complete.as_metadata())
         return {
             "num_samples": len(learned.labels),
@@ -185,6 +180,23 @@ class TrainerWork:
         network.load(read_weights(Path(weights)))
         evaluation = _measure(network, split)
         return {"evaluation": evaluation, "problem": split.problem, "skipped": split.skipped}
+
+    def draw(
+        self,
+        history: dict[str, list[float]],
+        title: str,
+        report: Report,
+        cancelled: Cancelled,
+    ) -> dict[str, Any]:
+        """Draw the curves of a training, as ``train`` returned it: svg, a document.
+
+        May run while another operation does. Only who looks pays: drawing takes longer than
+        many a training.
+        """
+        with self._drawing:
+            from shared.learning.plots import training_curves  # loads matplotlib
+
+            return {"svg": training_curves(history, title).decode()}
 
     def _network(self, definition: Any) -> Network:
         """The task's network, kept until the task needs another one."""

@@ -69,6 +69,9 @@ def test_training_without_a_body(device: Server) -> None:
     plot = device.http.get("/plots/training.svg?task=shades")
     assert plot.headers["Content-Type"].startswith("image/svg+xml")
     assert b"<svg" in plot.content
+    known = {"If-None-Match": plot.headers["ETag"]}
+    again = device.http.get("/plots/training.svg?task=shades", headers=known)
+    assert (again.status_code, again.content) == (304, b"")
 
 
 def test_the_same_training_again_gives_the_same_bits(device: Server) -> None:

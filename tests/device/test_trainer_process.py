@@ -74,7 +74,6 @@ class House:
             seed=1,
             header={"device": "door", "base_version": 0},
             output=str(self.directory / "update"),
-            plot=str(self.directory / "plot.svg"),
         )
 
     def ended(self, job: str) -> Job:
@@ -210,6 +209,20 @@ def test_cancelling_one_that_waits_behind_another(house: House) -> None:
         assert ended.status == "cancelled"
         assert (ended.problem or {})["title"] == JobCancelled.title
     assert house.trainer.state == "ready"
+
+
+def test_a_figure_is_drawn_while_a_training_goes_on(house: House) -> None:
+    def work(control: JobControl) -> dict[str, Any]:
+        return house.train(control, epochs=1000)
+
+    history = house.train()["history"]
+    job = house.jobs.start("modeltrain", "shades", work)
+    wait_until(lambda: (house.jobs.get(job).progress or {}).get("epoch"))
+    drawn = house.trainer.call("draw", history=history, title="door")
+    assert "<svg" in drawn["svg"]
+    assert house.jobs.get(job).status == "running"
+    house.jobs.cancel(job)
+    assert house.ended(job).status == "cancelled"
 
 
 def test_killed_while_idle_nobody_notices(house: House) -> None:

@@ -115,6 +115,6 @@ def check_device(device: Server, federation: Federation) -> None:
         if task["pending"]["sent"]:
             bases = {row["base_version"]: row for row in rounds}
             assert device.name in bases[task["pending"]["base_version"]]["updates"]
-    for folder in ("models", "updates", "plots", "incoming"):
+    for folder in ("models", "updates", "incoming"):
         hidden = [file for file in (device.state / folder).iterdir() if file.name[0] == "."]
         assert not hidden, "left by a write that a kill broke off"

@@ -161,7 +161,7 @@ def test_killed_while_it_joins(begun: Federation, empty_state: Path, tmp_path: P
         assert count(begun.main, told) == 1, point.story()
         hidden = [
             file
-            for folder in (".", "models", "updates", "plots", "incoming")
+            for folder in (".", "models", "updates", "incoming")
             for file in (device.state / folder).iterdir()
             if file.name.startswith(".")
         ]
