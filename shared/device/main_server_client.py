@@ -27,7 +27,6 @@ from shared.federated.task import Name, Task
 _log = logging.getLogger(__name__)
 
 _MOST_ANSWER_BYTES = 4 * 1024 * 1024
-_CHUNK_BYTES = 256 * 1024
 _LONGEST_PAUSE_SECONDS = 3
 
 _Answer = TypeVar("_Answer")
@@ -127,7 +126,7 @@ class MainServer:
                 return None
             with target.open("wb") as file:
                 received = 0
-                for chunk in response.iter_raw(_CHUNK_BYTES):
+                for chunk in response.iter_raw():
                     received += len(chunk)
                     if received > self._settings.most_model_bytes:
                         raise MainServerFailed(
@@ -221,7 +220,7 @@ class MainServer:
 def _read_json(response: httpx.Response) -> dict[str, Any]:
     """A JSON object of limited size."""
     body = bytearray()
-    for chunk in response.iter_raw(_CHUNK_BYTES):
+    for chunk in response.iter_raw():
         body += chunk
         if len(body) > _MOST_ANSWER_BYTES:
             raise MainServerFailed("The main server's answer is too long.")
