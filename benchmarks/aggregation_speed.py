@@ -38,7 +38,7 @@ from shared.federated.weights import (
 )
 
 #: How long a full and a quick run take.
-SECONDS = (40, 6)
+SECONDS = (30, 6)
 
 #: So many updates, of so many different contents: more than a processor's cache holds.
 _UPDATES = 50

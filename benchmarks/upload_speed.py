@@ -28,7 +28,7 @@ from benchmarks.sending_devices import (
 )
 
 #: How long a full and a quick run take.
-SECONDS = (20, 6)
+SECONDS = (15, 6)
 
 _GOAL = 0.4
 _BLOCK_BYTES = 1024 * 1024
