@@ -163,7 +163,8 @@ def main() -> None:
                     ours=told["most_growth"]["VmRSS"] / size,
                     theirs=None,
                     unit=f"models of {size / 1e6:g} MB",
-                    goal=_GOAL_MODELS,
+                    # The blocks in flight are as large as small models; they do not grow.
+                    goal=None if run.quick else _GOAL_MODELS,
                     limit="at most",
                 )
             )
