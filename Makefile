@@ -12,7 +12,7 @@ COMPILE_GROUP := .venv/bin/uv pip compile --quiet --universal --generate-hashes 
 COMPILE := $(COMPILE_GROUP) pyproject.toml
 CONSTRAINED := --constraint requirements/development.lock
 
-.PHONY: help run up test test-faults lint lock dataset pretrain bench compared screenshots clean-state environment development
+.PHONY: help run up test test-faults lint lock dataset pretrain bench bench-quick compared screenshots clean-state environment development
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -50,9 +50,13 @@ dataset: environment  ## write the built-in pictures to dataset/
 pretrain: environment  ## train the built-in backbone again
 	$(VENV) -m shared.learning.pretraining
 
-bench: environment  ## measure again what README and docs claim
-	$(VENV) -m benchmarks.backbone_quality
-	$(VENV) -m benchmarks.federation_gain
+bench: environment  ## measure again what README and docs claim; half an hour
+	-@$(MAKE) --no-print-directory compared
+	@$(VENV) -m benchmarks.run
+
+bench-quick: environment  ## the same with less of everything: does it work?
+	-@$(MAKE) --no-print-directory compared
+	@$(VENV) -m benchmarks.run --quick
 
 compared: environment  ## install what benchmarks compare with, Flower for one, beside .venv
 	@"$(PYTHON)" shared/command_line/environment.py flower

@@ -53,6 +53,7 @@ def _goals(results: dict[str, Any]) -> str:
         ]
         for name, result in results.items()
         for claim in result.get("claims", [])
+        if claim["against"] or claim["goal"] is not None
     ]
     head = ["what", "against", "Fedbell", "the other", "ratio", "goal", "from"]
     return f"## Goals and what came of them\n\n{_table(head, rows)}"
@@ -101,7 +102,35 @@ def _quality(result: dict[str, Any]) -> str:
     return f"## {title}\n\n{_table(['backbone', *names], rows)}"
 
 
+def _growth(result: dict[str, Any]) -> str:
+    title = "How a round and the main server's memory grow"
+    parts = [f"## {title}\n\n![The tables below, drawn](growth.svg)\n"]
+    for rows, head in (("by_devices", "devices"), ("by_model_size", "MB a model")):
+        key = "devices" if rows == "by_devices" else "model_mb"
+        steps = list(result[rows][0]["seconds"])
+        cells = [
+            [
+                _number(row[key]),
+                *(f"{row['seconds'][step]:.3f}" for step in steps),
+                f"{sum(row['seconds'].values()):.2f}",
+                f"{row['main_server_processor_seconds']:.2f}",
+                f"{row['idle_mb']:.0f}",
+                f"{row['peak_mb']:.0f}",
+            ]
+            for row in result[rows]
+        ]
+        columns = [head, *(f"{step}, s" for step in steps), "round, s", "its processor, s"]
+        parts.append(_table([*columns, "memory at rest, MB", "at most, MB"], cells))
+    limit = result["limit"]
+    parts.append(
+        f"With {limit['devices']} devices {limit['updates_per_second']:.0f} updates come in a "
+        f"second, and {limit['processors_busy']:.1f} of the machine's processors are busy.\n"
+    )
+    return "\n".join(parts)
+
+
 _SECTIONS = {
+    "growth": _growth,
     "backbone_throughput": _runtimes,
     "federation_gain": _accuracy,
     "backbone_quality": _quality,
