@@ -146,7 +146,7 @@ class Store:
             same = rows == [{name: getattr(row, name) for name in names} for row in known]
             if same and federation == _federation(session):
                 return
-        with self.database.write() as session:
+        with self.database.write(durable=False) as session:  # the next heartbeat tells it again
             former = _federation(session)
             if former not in {None, federation}:
                 session.execute(delete(InstalledModel))
@@ -190,7 +190,7 @@ class Store:
     def evaluated(self, task: str, version: int, measured: dict[str, Any]) -> None:
         """Keep what the trainer answered to ``evaluate``: evaluation, problem, skipped."""
         evaluation, problem = measured["evaluation"], measured["problem"]
-        with self.database.write() as session:
+        with self.database.write(durable=False) as session:  # it can be measured again
             session.merge(UnreadablePictures(task=task, pictures=measured["skipped"]))
             session.execute(
                 update(InstalledModel)
@@ -252,7 +252,7 @@ class Store:
 
     def sent(self, row: PendingUpdate, answer: dict[str, Any]) -> None:
         """Keep what the main server answered to an update."""
-        with self.database.write() as session:
+        with self.database.write(durable=False) as session:  # sent twice, it counts once
             session.execute(
                 update(PendingUpdate)
                 .where(PendingUpdate.task == row.task, PendingUpdate.file == row.file)
