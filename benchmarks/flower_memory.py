@@ -4,7 +4,7 @@ What benchmarks/server_memory.py measures of Fedbell: updates of 47.7 MB come in
 averaged. Here a SuperLink and Flower's own FedAvg in its ServerApp get them from SuperNodes;
 every 20 ms the resident memory of the SuperLink and all that it starts is added up. What a
 client more costs is told in models, between few clients and many; --quick sends small models
-and leaves the many out. Flower has to be installed (make flower). Run it from the
+and leaves the many out. Flower has to be installed (make compared). Run it from the
 repository's root:
 
     python -m benchmarks.flower_memory

@@ -3,7 +3,7 @@
 Real servers on this machine: a main server with two workers and two devices, 6.3 MB of
 weights. Flower does the same work: a SuperLink, two SuperNodes, its own FedAvg, without TLS
 and with its shortest look for tasks. Of both, rounds are counted, not the start. Run it from
-the repository's root; Flower is left out where it is not installed (make flower), and by
+the repository's root; Flower is left out where it is not installed (make compared), and by
 --quick:
 
     python -m benchmarks.round_overhead

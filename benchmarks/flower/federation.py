@@ -21,7 +21,7 @@ from tests.server import children, free_port, is_gone, wait_until
 ROOT = Path(__file__).parents[2]
 BIN = ROOT / ".venv-flower" / "bin"
 HOW_TO_INSTALL = (
-    "Flower is not installed here (make flower installs it); Fedbell alone is measured."
+    "Flower is not installed here (make compared installs it); Fedbell alone is measured."
 )
 #: Flower's default is 1. Less, such as the 0.01 that it allows at least, is no faster here.
 LOOK_SECONDS = 0.1
