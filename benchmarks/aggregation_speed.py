@@ -37,9 +37,6 @@ from shared.federated.weights import (
     write_weights,
 )
 
-#: How long a full and a quick run take.
-SECONDS = (30, 6)
-
 #: So many updates, of so many different contents: more than a processor's cache holds.
 _UPDATES = 50
 _CONTENTS = 10

@@ -28,7 +28,6 @@ from shared.learning.backbone import assign, imagenet_file, read_keras_h5
 from shared.learning.processors import processors
 from shared.learning.runtime import BackboneRuntime
 
-SECONDS = (75, 20)
 SIZE = 224
 #: Features may differ from Keras's by this part of the largest feature.
 AGREEMENT = 1e-3

@@ -20,7 +20,6 @@ from benchmarks.report import TEST_DATA, Claim, begin
 from shared.learning.backbone import imagenet_file
 from tests.federation import Federation
 
-SECONDS = (60, 30)
 #: Two times the weights of a MobileNet 1.0 without its classifier, 3,228,864 float32.
 REFERENCE_KILOBYTES = 2 * 3_228_864 * 4 / 1000
 #: A heartbeat comes every few seconds, rounds or not, and is not counted.

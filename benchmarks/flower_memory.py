@@ -20,7 +20,6 @@ from benchmarks.flower.federation import HOW_TO_INSTALL, Flower, Node, flower, i
 from benchmarks.processes import memory
 from benchmarks.report import Claim, begin
 
-SECONDS = (100, 25)
 #: 47.7 MB of float32.
 NUMBERS, ARRAYS = 11_925_000, 16
 QUICK_NUMBERS = 250_000

@@ -26,7 +26,6 @@ from benchmarks.thin_devices import TASKS, ThinDevices, average
 from shared.federated.weights import read_weights
 from tests.server import Server, wait_until
 
-SECONDS = (110, 15)
 #: By call: what it is called here.
 STEPS = {
     "modeltrain": "train",

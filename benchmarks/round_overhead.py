@@ -23,7 +23,6 @@ from benchmarks.idle_device.federation import IdleFederation, idle_federation
 from benchmarks.report import Claim, begin
 from shared.federated.weights import read_weights
 
-SECONDS = (150, 10)
 #: 6.3 MB of float32.
 NUMBERS, ARRAYS = 1_575_000, 16
 STEPS = ("modeltrain", "sendmodel", "aggregate_models", "send_model_clients")

@@ -20,17 +20,17 @@ from benchmarks.report import RESULTS
 
 #: About how many seconds each takes: all of it, and quick.
 BENCHMARKS = {
-    "startup": (60, 15),
-    "backbone_throughput": (75, 20),
-    "training_loop": (45, 12),
-    "local_training": (180, 25),
-    "bytes_per_round": (40, 30),
-    "round_overhead": (120, 40),
-    "aggregation_speed": (30, 5),
-    "upload_speed": (30, 5),
-    "server_memory": (120, 15),
-    "flower_memory": (120, 20),
-    "growth": (300, 20),
+    "startup": (30, 8),
+    "backbone_throughput": (30, 10),
+    "training_loop": (25, 8),
+    "local_training": (90, 14),
+    "bytes_per_round": (25, 18),
+    "round_overhead": (140, 12),
+    "aggregation_speed": (30, 3),
+    "upload_speed": (15, 4),
+    "server_memory": (42, 6),
+    "flower_memory": (90, 17),
+    "growth": (80, 8),
     "backbone_quality": (60, 0),
     "federation_gain": (90, 0),
 }

@@ -12,7 +12,7 @@ import numpy as np
 
 from shared.federated.update import UpdateHeader
 from shared.federated.weights import Array, Schema, write_weights
-from tests.server import Server
+from tests.server import Server, wait_until
 
 TASK = "measured"
 #: A large update.
@@ -21,6 +21,7 @@ UPDATE_BYTES = 47_700_000
 _BACKBONE = hashlib.sha256(b"a backbone").hexdigest()
 _TASKS = f'[tasks.{TASK}]\nclasses = ["0", "1"]\nseed = 7\n'
 _BLOCK_BYTES = 1024 * 1024
+_WORKERS = 2
 _WAIT_SECONDS = 300
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -32,10 +33,11 @@ def main_server(directory: Path) -> Iterator[Server]:
     directory.mkdir(parents=True, exist_ok=True)
     tasks = directory / "tasks.toml"
     tasks.write_text(_TASKS)
-    environment = {"TASKS_FILE": str(tasks), "WORKERS": "2", "HEARTBEAT_SECONDS": "3600"}
+    environment = {"TASKS_FILE": str(tasks), "WORKERS": str(_WORKERS), "HEARTBEAT_SECONDS": "3600"}
     server = Server("main_server.wsgi:app", directory, environment)
     try:
         server.start()
+        wait_until(lambda: len(server.workers()) == _WORKERS)
         yield server
     finally:
         server.http.close()

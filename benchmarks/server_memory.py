@@ -31,9 +31,6 @@ from benchmarks.sending_devices import (
 )
 from shared.federated.weights import Array, open_weights
 
-#: How long a full and a quick run take.
-SECONDS = (100, 15)
-
 _AT_A_TIME = 4
 _SAMPLE_SECONDS = 0.01
 _IDLE_SECONDS = 1

@@ -29,7 +29,6 @@ from shared.federated.update import UpdateHeader
 from shared.federated.weights import Schema, read_weights, write_weights
 from tests.server import Server, wait_until
 
-SECONDS = (65, 10)
 STARTS, QUICK_STARTS = 7, 1
 #: Of the update that is sent before memory is looked at: 6 MB.
 PARAMETERS = 1_500_000

@@ -26,6 +26,8 @@ def write(folder: Path) -> Path:
     for name, section in _SECTIONS.items():
         if name in results:
             parts.append(section(results[name]))
+    if {"server_memory", "flower_memory"} <= results.keys():
+        parts.append(_memory(results["server_memory"], results["flower_memory"]))
     path = folder / "README.md"
     path.write_text("\n".join(parts))
     return path
@@ -65,6 +67,25 @@ def _goal(claim: dict[str, Any]) -> str:
     sign = "≥" if claim["limit"] == "at least" else "≤"
     unit = " ×" if claim["ratio"] is not None else f" {claim['unit']}"
     return f"{sign} {_number(claim['goal'])}{unit}: {'reached' if claim['reached'] else 'missed'}"
+
+
+def _memory(ours: dict[str, Any], flower: dict[str, Any]) -> str:
+    model = ours["model_bytes"]
+    if any(run["megabytes_of_a_model"] * 1e6 != model for run in flower["runs"]):
+        return "Memory: the two were measured with models of different sizes."
+    rows = [
+        [f"Fedbell: {name}", f"{run['idle']['VmRSS'] / 1e6:.0f}", grown]
+        for name, run in ours.items()
+        if isinstance(run, dict) and "most_growth" in run
+        for grown in [f"{run['most_growth']['VmRSS'] / model:.2f}"]
+    ]
+    for run in flower["runs"]:
+        grown = (run["most"]["rss"] - run["idle"]["rss"]) / run["megabytes_of_a_model"]
+        name = f"Flower {flower['flower']}: {run['clients']} clients"
+        rows.append([name, f"{run['idle']['rss']:.0f}", f"{grown:.1f}"])
+    head = ["server side", "at rest, MB", "grows by at most, in models"]
+    title = f"Memory while updates come in and are averaged, models of {model / 1e6:.1f} MB"
+    return f"## {title}\n\n{_table(head, rows)}"
 
 
 def _runtimes(result: dict[str, Any]) -> str:

@@ -20,7 +20,6 @@ from benchmarks.report import TEST_DATA, Claim, begin
 from shared.federated.task import TrainingSettings
 from shared.learning.training_loop import TrainingLoop
 
-SECONDS = (60, 15)
 PARAMETERS = 1_663_370
 SAMPLES = 600
 

@@ -27,9 +27,6 @@ from benchmarks.sending_devices import (
     several_arrays,
 )
 
-#: How long a full and a quick run take.
-SECONDS = (15, 6)
-
 _GOAL = 0.4
 _BLOCK_BYTES = 1024 * 1024
 #: Both of the server's processes have received something before it counts.
