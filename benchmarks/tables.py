@@ -85,7 +85,8 @@ def _memory(ours: dict[str, Any], flower: dict[str, Any]) -> str:
         rows.append([name, f"{run['idle']['rss']:.0f}", f"{grown:.1f}"])
     head = ["server side", "at rest, MB", "grows by at most, in models"]
     title = f"Memory while updates come in and are averaged, models of {model / 1e6:.1f} MB"
-    return f"## {title}\n\n{_table(head, rows)}"
+    note = "Flower starts its ServerApp with the run: about 3 of its models are that process.\n"
+    return f"## {title}\n\n{_table(head, rows)}\n{note}"
 
 
 def _runtimes(result: dict[str, Any]) -> str:

@@ -114,7 +114,7 @@ def main() -> None:
         print(f"repetition {repetition + 1} of {repetitions}", flush=True)
     accuracies = {name: accuracy(model, others) for name, (model, _) in ready.items()}
     if (TEST_DATA / "mnist").exists():
-        assert min(accuracies.values()) > 0.85, accuracies
+        assert min(accuracies.values()) > (0.5 if run.quick else 0.85), accuracies
     seconds = {name: median(values) for name, values in samples.items()}
     run.save(
         {

@@ -112,6 +112,8 @@ class FeatureStore:
             unreadable = self._compute(folder, network, keys, known, load, on_progress)
             readable = [key for index, key in enumerate(keys) if index not in unreadable]
             array = self._join(folder, network, readable, known)
+        while len(self._mapped) > _MOST_MAPPED:
+            self._mapped.pop(next(iter(self._mapped)))
         self._prune()
         kept = [index for index in range(len(keys)) if index not in unreadable]
         return Features(array, kept, unreadable)
@@ -133,8 +135,6 @@ class FeatureStore:
         except OSError as error:
             _log.warning("segment %s cannot be read: %s", path, error)
             return None
-        while len(self._mapped) > _MOST_MAPPED:
-            self._mapped.pop(next(iter(self._mapped)))
         return segment
 
     def _known(
@@ -246,6 +246,13 @@ class FeatureStore:
         for _, size, path in sorted(files):
             if total <= self.max_bytes:
                 break
+            if size > self.max_bytes:
+                _log.warning(
+                    "%s of features are more than the store may hold (%s MB): they are computed "
+                    "again each time. Let it hold more: FEATURE_STORE_BYTES.",
+                    f"{size / 1e6:.0f} MB",
+                    f"{self.max_bytes / 1e6:.0f}",
+                )
             path.unlink(missing_ok=True)
             total -= size
 

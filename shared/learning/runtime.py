@@ -20,7 +20,7 @@ import tensorflow as tf
 
 
 class BackboneRuntime:
-    """A frozen backbone and the interpreters that run it; several threads may call it.
+    """A frozen backbone and the interpreters that run it; one thread at a time may call it.
 
     Args:
         backbone: from pictures float32 (n, size, size, 3) to features (n, …).
@@ -46,15 +46,16 @@ class BackboneRuntime:
     def run(self, pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Features float32 (n, …) of pictures uint8 (n, size, size, 3)."""
         features = np.empty((len(pictures), *self._feature_shape), np.float32)
+        idle = self._idle
 
         def work(index: int) -> None:
-            interpreter = self._idle.get()
+            interpreter = idle.get()
             try:
                 interpreter.set_tensor(self._input, pictures[index : index + 1])
                 interpreter.invoke()
                 features[index] = interpreter.get_tensor(self._output)[0]
             finally:
-                self._idle.put(interpreter)
+                idle.put(interpreter)
 
         if len(pictures) == 1:
             work(0)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pytest
 
 from shared.errors import UnreadablePicture
+from shared.learning import features as feature_store
 from shared.learning.features import Features, FeatureStore
 from shared.learning.network import Network
 from tests.learning.samples import make_pictures
@@ -246,6 +247,27 @@ def test_the_least_recently_used_go_first(tmp_path: Path) -> None:
     check(small.features(Plain(), new.hashes, new.load), new)
     assert len(new.asked) == 20
     assert sum(path.stat().st_size for path in segments(store)) <= size
+
+
+def test_more_features_than_the_store_may_hold_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They are right all the same."""
+    album = Album(30)
+    small = FeatureStore(tmp_path, max_bytes=2000)
+    for _ in range(2):
+        check(small.features(Plain(), album.hashes, album.load), album)
+    assert "FEATURE_STORE_BYTES" in caplog.text
+    assert not segments(small)
+
+
+def test_many_parts_leave_one_segment(store: FeatureStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when there are more than are kept mapped."""
+    monkeypatch.setattr(feature_store, "_PART_PICTURES", 2)
+    monkeypatch.setattr(feature_store, "_MOST_MAPPED", 3)
+    album = Album(30)
+    check(store.features(Plain(), album.hashes, album.load), album)
+    assert len(segments(store)) == 1
 
 
 def test_what_a_broken_off_writer_left_is_pruned_too(tmp_path: Path) -> None:
