@@ -2,8 +2,8 @@
 
 A real main server and a real device, a task of two classes, depth ``head``, at the width that
 tasks have unless they say otherwise (built-in backbone) and at the full width (ImageNet's, from
-$FEDBELL_TEST_DATA). Between the two stands a proxy that counts. Against: the 13 MB of a whole
-MobileNet 1.0 that the common implementation sends twice a round.
+$FEDBELL_TEST_DATA). Before each of the two stands a proxy that counts. Against: the 13 MB of a
+whole MobileNet 1.0 that the common implementation sends twice a round.
 """
 
 import socket
@@ -37,7 +37,7 @@ _TASKS = """
 
 @dataclass
 class Counts:
-    """Bytes from the device to the main server, and back."""
+    """Bytes of those who call: what they send, and what they are answered."""
 
     up: int = 0
     down: int = 0
@@ -94,18 +94,21 @@ def measure(folder: Path, alpha: float, backbone: str, size: int, rounds: int) -
     if backbone == "imagenet":
         (folder / "backbones" / weights.name).symlink_to(weights.absolute())
     federation.write_pictures()
-    with counting_proxy(federation.main.port) as (address, counts):
-        device.environment["MAIN_SERVER_URL"] = address
+    with (
+        counting_proxy(federation.main.port) as (main_url, called),
+        counting_proxy(device.port) as (device_url, asked),
+    ):
+        device.environment |= {"MAIN_SERVER_URL": main_url, "DEVICE_URL": device_url}
         try:
             federation.start()
             federation.main.do("/run_rounds", {"rounds": 1})
-            up, down = counts.up, counts.down
+            before = called.up + asked.down, called.down + asked.up
             federation.main.do("/run_rounds", {"rounds": rounds})
             told = federation.rounds()[-1]
             assert told["version"] == rounds + 1
             return {
-                "kilobytes_up": (counts.up - up) / rounds / 1000,
-                "kilobytes_down": (counts.down - down) / rounds / 1000,
+                "kilobytes_up": (called.up + asked.down - before[0]) / rounds / 1000,
+                "kilobytes_down": (called.down + asked.up - before[1]) / rounds / 1000,
                 "update_kilobytes": told["bytes_received"] / 1000,
             }
         finally:

@@ -22,9 +22,11 @@ from typing import Any
 import keras
 
 from benchmarks.report import TEST_DATA, Claim, begin
+from shared.device.trainer_process import trainer_environment
 from shared.device.trainer_work import TrainerWork
 from shared.federated.task import Task
 from shared.learning.backbone import imagenet_file
+from shared.learning.processors import processors
 
 CLASSES = ("cats", "dogs")
 SIZE, BATCH = 224, 10
@@ -147,6 +149,8 @@ def main() -> None:
     spawn = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as name, ProcessPoolExecutor(1, spawn) as elsewhere:
         os.environ["KERAS_HOME"] = str(Path(name) / "keras")
+        elsewhere.submit(os.getpid).result()  # it runs, with TensorFlow's own settings
+        os.environ |= trainer_environment(processors())
         directory = Path(name) / "dataset"
         write_pictures(directory, each)
         for repetition in range(repetitions):

@@ -87,6 +87,7 @@ def run_all(names: list[str], quick: bool, results: Path) -> list[str]:
 
 def run_one(name: str, quick: bool, results: Path, progress: Progress) -> tuple[int, list[str]]:
     """Run one benchmark: its exit code and what it said."""
+    (results / f"{name}.json").unlink(missing_ok=True)  # it would pass for one of this run
     command = [sys.executable, "-m", f"benchmarks.{name}", "--results", str(results)]
     lines: list[str] = []
     with subprocess.Popen(

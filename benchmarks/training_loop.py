@@ -52,13 +52,12 @@ def digits(begin_at: int, count: int) -> tuple[npt.NDArray[np.float32], npt.NDAr
     return seen[part].astype(np.float32) / np.float32(255), told[part].astype(np.int64)
 
 
-def with_keras(settings: TrainingSettings, data: Any, jit: Any) -> tuple[Any, Callable[[], None]]:
+def with_keras(settings: TrainingSettings, data: Any) -> tuple[Any, Callable[[], None]]:
     model = mnist_cnn()
     model.compile(
         keras.optimizers.Adam(settings.learning_rate),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
-        jit_compile=jit,
     )
 
     def fit() -> None:
@@ -93,7 +92,7 @@ def main() -> None:
     repetitions = 2 if run.quick else 9
     data, others = digits(0, SAMPLES), digits(50_000, 1000)
     makers: dict[str, Callable[[], tuple[Any, Callable[[], None]]]] = {
-        "keras.Model.fit": lambda: with_keras(settings, data, "auto"),
+        "keras.Model.fit": lambda: with_keras(settings, data),
         "Fedbell": lambda: with_fedbell(settings, data),
     }
     first: dict[str, float] = {}

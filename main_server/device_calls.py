@@ -72,7 +72,8 @@ def blueprint(server: MainServer) -> APIBlueprint:
     def offer_initial(query_data: TaskQuery) -> tuple[dict[str, Any], int]:
         device = server.devices.authenticate(_token())
         task = server.task(query_data.task)
-        with server.uploads.receive(request) as upload:
+        first = server.versions.find(task.name, 0)
+        with server.uploads.receive(request, first.bytes if first else None) as upload:
             taken = server.models.take_initial(task, upload, device)
         return {"task": task.name, "version": 0, "taken": taken}, 201 if taken else 200
 

@@ -91,6 +91,8 @@ class Rounds:
                 fingerprint=model.fingerprint,
             )
             row = _open(session, task, time.time(), model)
+            former = session.get(ReceivedUpdate, (row.id, device))
+            former_file = self.update_path(row, former) if former else None
             update = ReceivedUpdate(
                 round_id=row.id,
                 device=device,
@@ -104,7 +106,10 @@ class Rounds:
             session.merge(update)
             text = f"update of {device}, {header.num_samples} samples, {size} bytes"
             record(session, "update_received", text, task=task.name, device=device)
-            return row.number, size
+            number = row.number
+        if former_file:
+            former_file.unlink(missing_ok=True)
+        return number, size
 
     def aggregate(
         self,
@@ -128,7 +133,12 @@ class Rounds:
             check([update.device for update in updates])
             if row is None or not updates:
                 raise rules.TooFewUpdates("There is no update. Run modeltrain and sendmodel first.")
-            version = combine(row, updates)
+            try:
+                version = combine(row, updates)
+            except FileNotFoundError:
+                if not self._are_outdated(row, updates):
+                    raise
+                continue
             with self._database.write() as session:
                 now = session.get_one(Round, row.id, with_for_update=True)
                 if now.status != rules.OPEN or _hashes(now.updates) != _hashes(updates):
@@ -141,6 +151,11 @@ class Rounds:
                 record(session, "version_made", text, task=task.name)
                 session.flush()
                 return now
+
+    def _are_outdated(self, row: Round, updates: Sequence[ReceivedUpdate]) -> bool:
+        """Whether one of a round's updates has been replaced meanwhile, and its file with it."""
+        with self._database.read() as session:
+            return _hashes(session.get_one(Round, row.id).updates) != _hashes(updates)
 
     def mark_distributed(
         self, task: str, version: int, evaluations: Mapping[str, DeviceEvaluation]

@@ -8,6 +8,7 @@ are not followed, so that nothing outside the data set is ever read.
 import hashlib
 import logging
 import os
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,6 +21,9 @@ from shared.errors import FedbellError
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
 
 _log = logging.getLogger(__name__)
+
+#: Some kernels count the time of a file's last change in steps of up to 10 ms.
+_SETTLED_NS = 100_000_000
 
 
 class EmptySplit(FedbellError):
@@ -143,7 +147,9 @@ def _stays_inside(path: Path, root: Path) -> bool:
 def _sha256(path: Path) -> str:
     try:
         status = path.stat()
-        return _sha256_once(path, status.st_ino, status.st_size, status.st_ctime_ns)
+        is_settled = time.time_ns() - status.st_ctime_ns > _SETTLED_NS
+        known = _sha256_once if is_settled else _sha256_once.__wrapped__
+        return known(path, status.st_ino, status.st_size, status.st_ctime_ns)
     except OSError:
         return hashlib.sha256(os.fsencode(path)).hexdigest()
 

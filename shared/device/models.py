@@ -1,5 +1,6 @@
 """The global models of a device: fetched, checked, installed; the first one offered."""
 
+import logging
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,9 @@ from shared.web.jobs import JobControl
 
 #: What the main server's problem is when it has no version of a task.
 _NO_MODEL = {"no-model-yet", "not-found"}
+
+
+_log = logging.getLogger(__name__)
 
 
 class UnfitModel(FedbellError):
@@ -90,14 +94,13 @@ class GlobalModels:
         """
         federation = self._store.federation() or ""
         prepared = self.prepare(task, control)
-        before = self._store.installed(task.name)
+        before = self._usable(task, prepared)
         incoming = self._store.new_file("incoming", task.name)
         try:
             etag = self._main_server.download(
                 task.name, version, before.etag if before else "", incoming
             )
             if etag is None and before:
-                self._check(self._store.model_file(before), task, before.version, prepared)
                 return before
             number = self._check(incoming, task, version, prepared, federation)
             file = self._store.new_file("models", task.name)
@@ -105,6 +108,17 @@ class GlobalModels:
         finally:
             incoming.unlink(missing_ok=True)
         return self._store.install(task.name, number, file, etag or "", federation)
+
+    def _usable(self, task: Task, prepared: Prepared) -> InstalledModel | None:
+        """The installed model; None when there is none, or its file is damaged or gone."""
+        installed = self._store.installed(task.name)
+        if installed is not None:
+            try:
+                self._check(self._store.model_file(installed), task, installed.version, prepared)
+            except (UnfitModel, FileNotFoundError) as error:
+                _log.warning("the installed model is fetched anew: %s", error)
+                return None
+        return installed
 
     def offer_initial(self, task: Task, control: JobControl | None = None) -> None:
         """Offer this device's initial tail as version 0, which it is if there is none yet."""
@@ -150,16 +164,10 @@ class GlobalModels:
         prepared: Prepared,
         federation: str | None = None,
     ) -> int:
-        """The version of a file that fits the task and is the one expected. Raises UnfitModel.
-
-        Args:
-            federation: the one that a file must be of that has just come; its numbers are
-                looked at, once.
-        """
+        """The version of a file that fits the task and is the one expected. Raises UnfitModel."""
         try:
             with open_weights(file) as weights:
-                if federation is not None:
-                    weights.check_finite()
+                weights.check_finite()
                 metadata = weights.metadata
                 fingerprint = weights.schema.fingerprint(prepared.backbone)
         except FedbellError as error:

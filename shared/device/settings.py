@@ -43,6 +43,7 @@ class DeviceSettings(ServerSettings):
     #: How much disk the features of pictures may take.
     feature_store_bytes: int = Field(default=2 * 1024**3, gt=0)
     #: Threads TensorFlow computes with; default: half of the processors of this machine.
+    #: Processors that training may use; None: all, after whoever else wants them.
     trainer_threads: int | None = Field(default=None, ge=1)
     #: The largest global model that is taken.
     most_model_bytes: int = Field(default=512 * 1024**2, gt=0)

@@ -162,18 +162,22 @@ class Trainer:
         return self._process
 
 
+def trainer_environment(threads: int) -> dict[str, str]:
+    """What a trainer's process is told of processors before it loads TensorFlow."""
+    return {
+        "TF_NUM_INTRAOP_THREADS": str(threads),
+        "TF_NUM_INTEROP_THREADS": "1",
+        "OMP_NUM_THREADS": str(threads),
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+    }
+
+
 class _Process:
     """One process of the trainer, and who waits for its replies."""
 
     def __init__(self, settings: DeviceSettings, module: str) -> None:
         processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2
-        threads = str(settings.trainer_threads or max(1, processors // 2))
-        environment = {
-            "TF_NUM_INTRAOP_THREADS": threads,
-            "TF_NUM_INTEROP_THREADS": "1",
-            "OMP_NUM_THREADS": threads,
-            "TF_CPP_MIN_LOG_LEVEL": "2",
-        } | os.environ
+        environment = trainer_environment(settings.trainer_threads or processors) | os.environ
         search = [str(_ROOT), *filter(None, [environment.get("PYTHONPATH")])]
         configuration = {
             "backbone_directory": str(settings.backbone_directory),

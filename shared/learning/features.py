@@ -236,7 +236,11 @@ class FeatureStore:
         return self._open(path, network)
 
     def _prune(self) -> None:
-        """Delete the least recently used files until the rest fits; what is mapped stays mapped."""
+        """Delete the least recently used files until the rest fits.
+
+        An array that somebody has stays as it is. While a call adds pictures, their features
+        may lie there twice, in parts and as one.
+        """
         files = []
         for path in self.directory.glob("*/*"):
             with suppress(FileNotFoundError):
@@ -246,12 +250,11 @@ class FeatureStore:
         for _, size, path in sorted(files):
             if total <= self.max_bytes:
                 break
-            if size > self.max_bytes:
+            if self._mapped.pop(path, None):
                 _log.warning(
-                    "%s of features are more than the store may hold (%s MB): they are computed "
-                    "again each time. Let it hold more: FEATURE_STORE_BYTES.",
-                    f"{size / 1e6:.0f} MB",
-                    f"{self.max_bytes / 1e6:.0f}",
+                    "The feature store is full (%d MB), and features that are still in use have "
+                    "to go: they are computed again each time. Let FEATURE_STORE_BYTES be more.",
+                    self.max_bytes // 10**6,
                 )
             path.unlink(missing_ok=True)
             total -= size

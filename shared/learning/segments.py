@@ -2,7 +2,7 @@
 
 A segment is a safetensors file with two arrays, ``features`` (n, …) and ``hashes`` uint8
 (n, 32), and the CRC-32 of both. It is written once, under a name made of its hashes, and
-mapped into memory when it is read: what nobody looks at costs no memory.
+mapped into memory when it is read: the system may take that memory back at any time.
 """
 
 import json

@@ -102,8 +102,9 @@ class TrainingLoop:
             tf.constant(settings.learning_rate, tf.float32),
             tf.constant(seed),
         )
-        if self._error is not None:
-            raise self._error
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
 
     def _train(
         self,

@@ -120,6 +120,23 @@ def test_a_model_that_is_not_what_it_should_be_is_not_installed(
     assert not list((device.state / "incoming").iterdir())
 
 
+@pytest.mark.parametrize("damage", ["gone", "cut", "nan"])
+def test_an_installed_model_that_is_damaged_is_fetched_anew(device: Server, damage: str) -> None:
+    (installed,) = (device.state / "models").glob("shades-*")
+    content = bytearray(installed.read_bytes())
+    if damage == "gone":
+        installed.unlink()
+    else:
+        content[-4:] = np.float32(np.nan).tobytes()
+        installed.write_bytes(bytes(content[:-50] if damage == "cut" else content))
+    trained = device.do(TRAIN)
+    assert (trained["base_version"], trained["base"]) == (1, "newest")
+    (fetched,) = (device.state / "models").glob("shades-*")
+    assert fetched != installed
+    with open_weights(fetched) as weights:
+        weights.check_finite()
+
+
 def test_a_killed_trainer_fails_its_job_and_the_next_training_works(device: Server) -> None:
     started = device.post(TRAIN, {"epochs": 1000}, headers={"Prefer": "respond-async"})
     address = started.headers["Location"]

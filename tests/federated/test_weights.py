@@ -201,3 +201,14 @@ def test_equal_weights_give_equal_bytes(tmp_path: Path) -> None:
     with open_weights(tmp_path / "file") as opened:
         assert opened.metadata == metadata
         assert opened["é"].tolist() == np.ones((2, 3)).tolist()
+
+
+def test_a_file_that_is_closed_gives_no_numbers(tmp_path: Path) -> None:
+    """Not those of another file that has its descriptor meanwhile."""
+    for name in ("one", "other"):
+        write_weights(tmp_path / name, {"kernel": np.ones(3, np.float32)})
+    with open_weights(tmp_path / "one") as weights:
+        assert "kernel" in weights
+        assert "bias" not in weights
+    with (tmp_path / "other").open("rb"), pytest.raises(ValueError, match="closed file"):
+        weights["kernel"]

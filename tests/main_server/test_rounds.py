@@ -85,6 +85,42 @@ def test_trained_again_the_newer_update_counts(device: ThinDevice) -> None:
     assert kernel(device.client, 1) == [5.0] * 6
 
 
+def test_an_update_that_was_replaced_leaves_no_file(device: ThinDevice, state: Path) -> None:
+    """A device that sends without end fills no disk."""
+    for samples in (10, 20, 30):
+        device.send(num_samples=samples)
+    assert len(list((state / "updates").rglob("*.safetensors"))) == 1
+
+
+def test_an_update_that_is_replaced_while_it_is_averaged(
+    device: ThinDevice, app: APIFlask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its file is gone then: the newer one is averaged."""
+    device.send(device.update(filled(3.0)))
+    models = app.extensions["fedbell"].models
+    plain, calls = models.aggregate, []
+
+    def late(*arguments: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 1:
+            assert device.send(device.update(filled(5.0))).status_code == 200
+        return plain(*arguments)
+
+    monkeypatch.setattr(models, "aggregate", late)
+    told = device.client.post("/aggregate_models")
+    assert told.status_code == 200, told.text
+    assert len(calls) == 2
+    assert kernel(device.client, 1) == [5.0] * 6
+
+
+def test_once_there_is_a_version_0_no_larger_one_is_taken(device: ThinDevice) -> None:
+    other = ThinDevice(device.client, "device2")
+    other.status()
+    assert other.offer().status_code == 200
+    huge = {name: np.zeros((1000, 1000), np.float32) for name in initial_weights()}
+    assert other.offer(huge).status_code == 413
+
+
 def test_version_0_is_common_to_all(device: ThinDevice) -> None:
     other = ThinDevice(device.client, "device2")
     other.status()

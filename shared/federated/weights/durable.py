@@ -13,8 +13,8 @@ _STORED_AT_ONCE_BYTES = 8 * 1024 * 1024
 class EarlyStoring:
     """Lets the disk take a large file while it is written, so that fsync finds little to do.
 
-    What Linux does when it is told that nobody needs some pages: it writes them. Only
-    pages that are stored already would leave its cache, and these are not yet.
+    What Linux does when it is told that nobody needs some pages: it begins to write them. Those
+    that are stored already leave its cache; who reads them next reads the disk.
     """
 
     def __init__(self, file: BinaryIO) -> None:

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -55,14 +56,14 @@ class WeightsFile(StreamedWeights):
 
     Args:
         path: for messages.
-        descriptor: of the open file.
+        file: open for reading.
         places: by name, where the array's bytes begin in the file.
     """
 
     def __init__(
         self,
         path: Path,
-        descriptor: int,
+        file: FileIO,
         schema: Schema,
         places: Mapping[str, int],
         metadata: Mapping[str, str],
@@ -70,7 +71,7 @@ class WeightsFile(StreamedWeights):
         self.schema = schema
         self.metadata = dict(metadata)
         self._path = path
-        self._descriptor = descriptor
+        self._file = file
         self._places = places
 
     def read(self, name: str, start: int, into: Array) -> None:
@@ -78,7 +79,7 @@ class WeightsFile(StreamedWeights):
         place = self._places[name] + _NUMBER_BYTES * start
         rest = into.view(np.uint8)
         while rest.size:
-            got = os.preadv(self._descriptor, [rest.data], place)
+            got = os.preadv(self._file.fileno(), [rest.data], place)
             if not got:
                 raise UnreadableWeights(f"{self._path.name} was cut short while it was read.")
             place, rest = place + got, rest[got:]
@@ -104,7 +105,7 @@ def open_weights(path: Path) -> Iterator[WeightsFile]:
         except (SafetensorError, OSError) as error:
             raise UnreadableWeights(f"This is not a whole safetensors file: {error}.") from error
         places = _places(file.read(length), schema)
-        yield WeightsFile(path, file.fileno(), schema, places, metadata)
+        yield WeightsFile(path, file, schema, places, metadata)
 
 
 def _schema(checked: Any) -> Schema:

@@ -111,6 +111,9 @@ class StreamedWeights(Mapping[str, Array], ABC):
     def __iter__(self) -> Iterator[str]:
         return iter(name for name, _ in self.schema.shapes)
 
+    def __contains__(self, name: object) -> bool:
+        return any(name == each for each, _ in self.schema.shapes)
+
     def __len__(self) -> int:
         return len(self.schema.shapes)
 
