@@ -2,7 +2,7 @@
 
 What benchmarks/server_memory.py measures of Fedbell: updates of 47.7 MB come in and are
 averaged. Here a SuperLink and Flower's own FedAvg in its ServerApp get them from SuperNodes;
-every 20 ms the resident memory of the SuperLink and all that it starts is added up. What a
+every 10 ms the resident memory of the SuperLink and all that it starts is added up. What a
 client more costs is told in models, between few clients and many; --quick sends small models
 and leaves the many out. Flower has to be installed (make compared). Run it from the
 repository's root:
@@ -11,54 +11,18 @@ repository's root:
 """
 
 import tempfile
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-from benchmarks.flower.federation import HOW_TO_INSTALL, Flower, Node, flower, installed, version
-from benchmarks.processes import memory
+from benchmarks.flower.federation import HOW_TO_INSTALL, Node, flower, installed, version
+from benchmarks.processes import MemorySampler
 from benchmarks.report import Claim, begin
 
 #: 47.7 MB of float32.
 NUMBERS, ARRAYS = 11_925_000, 16
 QUICK_NUMBERS = 250_000
 FEW, MANY = 2, 10
-_SAMPLE_SECONDS = 0.02
-_KINDS = ("rss", "anonymous")
-
-
-class Peak:
-    """The most that processes held together while a ``with`` block ran, in MB.
-
-    Args:
-        processes: tells their ids, at each look: some start and end meanwhile.
-    """
-
-    def __init__(self, processes: Callable[[], Sequence[int]]) -> None:
-        self._processes = processes
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
-        self.most = dict.fromkeys(_KINDS, 0.0)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._over.wait(_SAMPLE_SECONDS):
-            for kind, megabytes in held(self._processes()).items():
-                self.most[kind] = max(self.most[kind], megabytes)
-
-
-def held(processes: Sequence[int]) -> dict[str, float]:
-    """What processes hold together, in MB."""
-    told = [memory(process) for process in processes]
-    return {kind: sum(each[kind] for each in told) for kind in _KINDS}
 
 
 def measure(directory: Path, clients: int, numbers: int) -> dict[str, Any]:
@@ -67,8 +31,10 @@ def measure(directory: Path, clients: int, numbers: int) -> dict[str, Any]:
     # Each adds its number, from 1 up; all have as many samples, so their mean comes out.
     nodes = [Node(float(added), 100) for added in range(1, clients + 1)]
     with flower(directory, nodes) as federation:
-        idle = held(federation.server_processes())
-        told, peak = _one_round(federation, numbers)
+        with MemorySampler(federation.server_processes) as held:
+            idle = held.take()
+            told = federation.run({"rounds": 1, "numbers": numbers, "arrays": ARRAYS})
+        most = held.take()
     due = (clients + 1) / 2
     assert all(abs(added - due) < 1e-3 for added in told["added"]), told
     assert told["evaluated_rounds"] == 1, told
@@ -76,15 +42,9 @@ def measure(directory: Path, clients: int, numbers: int) -> dict[str, Any]:
         "clients": clients,
         "megabytes_of_a_model": numbers * 4 / 1e6,
         "idle": idle,
-        "most": peak,
+        "most": most,
         "round_seconds": told["seconds"][0],
     }
-
-
-def _one_round(federation: Flower, numbers: int) -> tuple[dict[str, Any], dict[str, float]]:
-    with Peak(federation.server_processes) as peak:
-        told = federation.run({"rounds": 1, "numbers": numbers, "arrays": ARRAYS})
-    return told, peak.most
 
 
 def main() -> None:

@@ -122,8 +122,10 @@ def _rounds(
             _check(call, answer, devices, number)
             if call == "sendmodel":
                 received = sum(told["bytes"] for told in answer["devices"].values())
-            peaks[name] = max(peaks[name], held.anonymous)
-            peak_rss, threads = max(peak_rss, held.rss), max(threads, held.threads)
+            most = held.take()
+            peaks[name] = max(peaks[name], most["anonymous"])
+            peak_rss = max(peak_rss, most["rss"])
+            threads = max(threads, int(most["threads"]))
             if number > 1:  # the first round warms up
                 samples[name].append(seconds)
         after = _processor_seconds(server, thin)

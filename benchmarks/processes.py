@@ -6,7 +6,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self
 
-_SAMPLE_SECONDS = 0.02
+_SAMPLE_SECONDS = 0.01
+#: What it is called here: what /proc calls it, and how many of its units make one here.
+_STATUS = {
+    "rss": ("VmRSS", 1000),
+    "anonymous": ("RssAnon", 1000),
+    "files": ("RssFile", 1000),
+    "threads": ("Threads", 1),
+}
 
 
 def memory(process: int) -> dict[str, float]:
@@ -31,28 +38,20 @@ def processor_seconds(process: int) -> float:
 
 
 class MemorySampler:
-    """The most that processes held together while a ``with`` block ran.
+    """The most that processes held together, looked at while a ``with`` block runs.
 
     Args:
-        processes: tells their ids, at the start of the block.
-
-    Attributes:
-        anonymous: the most of it that belongs to no file, in MB: what the system cannot get
-            back by forgetting pages of files.
-        rss: the most of all, mapped files included, in MB; what two of them share counts twice.
-        threads: the most threads of all.
+        processes: tells their ids, at each look: some may start and end meanwhile.
     """
 
     def __init__(self, processes: Callable[[], Sequence[int]]) -> None:
         self._processes = processes
         self._over = threading.Event()
-        self.anonymous = self.rss = 0.0
-        self.threads = 0
+        self._most: dict[str, float] = {}
+        self._thread = threading.Thread(target=self._watch)
 
     def __enter__(self) -> Self:
-        files = [Path(f"/proc/{process}/status") for process in self._processes()]
-        self._look(files)
-        self._thread = threading.Thread(target=self._sample, args=(files,))
+        self._look()
         self._thread.start()
         return self
 
@@ -60,15 +59,27 @@ class MemorySampler:
         self._over.set()
         self._thread.join()
 
-    def _sample(self, files: Sequence[Path]) -> None:
-        while not self._over.wait(_SAMPLE_SECONDS):
-            self._look(files)
+    def take(self) -> dict[str, float]:
+        """The most since the last call.
 
-    def _look(self, files: Sequence[Path]) -> None:
-        told = [_fields(file) for file in files]
-        self.anonymous = max(self.anonymous, sum(each.get("RssAnon", 0) for each in told) / 1000)
-        self.rss = max(self.rss, sum(each.get("VmRSS", 0) for each in told) / 1000)
-        self.threads = max(self.threads, int(sum(each.get("Threads", 0) for each in told)))
+        Returns:
+            In MB ``rss``, mapped files included, where what two of them share counts twice;
+            ``anonymous``, what belongs to no file: the system cannot get it back by forgetting
+            pages of files; ``files``, the rest. And the number of ``threads``.
+        """
+        most, self._most = self._most, {}
+        return most
+
+    def _watch(self) -> None:
+        while not self._over.wait(_SAMPLE_SECONDS):
+            self._look()
+
+    def _look(self) -> None:
+        told = [_fields(Path(f"/proc/{process}/status")) for process in self._processes()]
+        most = self._most
+        for name, (field, unit) in _STATUS.items():
+            held = sum(each.get(field, 0) for each in told) / unit
+            most[name] = max(most.get(name, 0), held)
 
 
 def _fields(file: Path) -> dict[str, float]:

@@ -11,13 +11,14 @@ for one that is a single array. The average that comes out is compared with nump
 
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
+from benchmarks.processes import MemorySampler
 from benchmarks.report import Claim, begin
 from benchmarks.sending_devices import (
     TASK,
@@ -32,42 +33,9 @@ from benchmarks.sending_devices import (
 from shared.federated.weights import Array, open_weights
 
 _AT_A_TIME = 4
-_SAMPLE_SECONDS = 0.01
 _IDLE_SECONDS = 1
 _GOAL_MODELS = 2
-_KINDS = ("VmRSS", "RssAnon", "RssFile")
-
-
-class Memory:
-    """Samples the resident memory of some processes, in bytes and summed, in a thread."""
-
-    def __init__(self, processes: Sequence[int]) -> None:
-        self._files = [Path(f"/proc/{process}/status") for process in processes]
-        self._samples: list[list[int]] = []
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def take(self) -> dict[str, int]:
-        """The most there was of each kind since the last call."""
-        samples, self._samples = self._samples, []
-        return dict(zip(_KINDS, np.max(samples, axis=0).tolist(), strict=True))
-
-    def _watch(self) -> None:
-        while not self._over.wait(_SAMPLE_SECONDS):
-            self._samples.append(np.sum([_memory(file) for file in self._files], axis=0).tolist())
-
-
-def _memory(status: Path) -> list[int]:
-    lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
-    return [int(lines[kind].removesuffix("kB")) * 1024 for kind in _KINDS]
+_KINDS = ("rss", "anonymous", "files")
 
 
 def samples_of(index: int) -> int:
@@ -89,7 +57,7 @@ def measure(directory: Path, shapes: Shapes, updates: int) -> dict[str, Any]:
         for device in devices:
             device.enrol()
         told: dict[str, Any] = {"updates": updates, "workers": len(workers)}
-        with Memory(workers) as memory:
+        with MemorySampler(lambda: workers) as memory:
             threading.Event().wait(_IDLE_SECONDS)
             idle = memory.take()
             told["idle"] = idle
@@ -148,16 +116,16 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as directory:
                 told = measure(Path(directory), shapes, updates)
             result[f"{name}, {updates} updates"] = told
-            growth = {kind: told["most_growth"][kind] / 1e6 for kind in _KINDS}
+            growth = told["most_growth"]
             print(
-                f"  idle {told['idle']['VmRSS'] / 1e6:.0f} MB, grew by at most "
-                f"{growth['VmRSS']:.1f} MB, of which anonymous {growth['RssAnon']:.1f} MB"
+                f"  idle {told['idle']['rss']:.0f} MB, grew by at most "
+                f"{growth['rss']:.1f} MB, of which anonymous {growth['anonymous']:.1f} MB"
             )
             claims.append(
                 Claim(
                     what=f"the main server's growth in memory, {updates} updates, {name}",
                     against="",
-                    ours=told["most_growth"]["VmRSS"] / size,
+                    ours=growth["rss"] * 1e6 / size,
                     theirs=None,
                     unit=f"models of {size / 1e6:g} MB",
                     # The blocks in flight are as large as small models; they do not grow.

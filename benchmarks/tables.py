@@ -70,31 +70,31 @@ def _goal(claim: dict[str, Any]) -> str:
 
 
 def _memory(ours: dict[str, Any], flower: dict[str, Any]) -> str:
-    model = ours["model_bytes"]
-    if any(run["megabytes_of_a_model"] * 1e6 != model for run in flower["runs"]):
+    model = ours["model_bytes"] / 1e6
+    if any(run["megabytes_of_a_model"] != model for run in flower["runs"]):
         return "Memory: the two were measured with models of different sizes."
     rows = [
-        [f"Fedbell: {name}", f"{run['idle']['VmRSS'] / 1e6:.0f}", grown]
+        [f"Fedbell: {name}", f"{run['idle']['rss']:.0f}", grown]
         for name, run in ours.items()
         if isinstance(run, dict) and "most_growth" in run
-        for grown in [f"{run['most_growth']['VmRSS'] / model:.2f}"]
+        for grown in [f"{run['most_growth']['rss'] / model:.2f}"]
     ]
     for run in flower["runs"]:
         grown = (run["most"]["rss"] - run["idle"]["rss"]) / run["megabytes_of_a_model"]
         name = f"Flower {flower['flower']}: {run['clients']} clients"
         rows.append([name, f"{run['idle']['rss']:.0f}", f"{grown:.1f}"])
     head = ["server side", "at rest, MB", "grows by at most, in models"]
-    title = f"Memory while updates come in and are averaged, models of {model / 1e6:.1f} MB"
+    title = f"Memory while updates come in and are averaged, models of {model:.1f} MB"
     few, many = flower["runs"][0], flower["runs"][-1]
     theirs = (many["most"]["rss"] - few["most"]["rss"]) / (many["clients"] - few["clients"])
     fewer, more = (ours[f"several arrays, {number} updates"] for number in (10, 100))
-    grown = more["most_growth"]["VmRSS"] - fewer["most_growth"]["VmRSS"]
+    grown = more["most_growth"]["rss"] - fewer["most_growth"]["rss"]
     note = (
         "Four devices send at a time. Flower's figures hold its ServerApp, a process that starts "
         "with the run, and that app's check of the result, some models in all; what is "
         "comparable is what each further update adds: "
         f"{grown / (more['updates'] - fewer['updates']) / model:.3f} models here, "
-        f"{theirs * 1e6 / model:.1f} there.\n"
+        f"{theirs / model:.1f} there.\n"
     )
     return f"## {title}\n\n{_table(head, rows)}\n{note}"
 

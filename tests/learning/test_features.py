@@ -1,6 +1,8 @@
 """The feature store: nothing is computed twice, and nothing wrong is believed."""
 
 import os
+import subprocess
+import sys
 import threading
 from hashlib import sha256
 from pathlib import Path
@@ -226,6 +228,44 @@ def test_two_writers(store: FeatureStore) -> None:
     assert len(results) == 15
     for features, album in results:
         check(features, album)
+
+
+_WRITER = """
+import sys
+from hashlib import sha256
+from pathlib import Path
+import numpy as np
+from shared.learning.features import FeatureStore
+from tests.learning.samples import make_pictures
+
+class Means:
+    features_key, feature_shape, feature_dtype = "means", (32, 3), np.dtype(np.float32)
+    def extract(self, pictures):
+        return pictures.mean(axis=2, dtype=np.float32)
+
+pictures, _ = make_pictures(200, int(sys.argv[2]))
+hashes = [sha256(picture.tobytes()).hexdigest() for picture in pictures]
+for _ in range(20):
+    store = FeatureStore(Path(sys.argv[1]), max_bytes=150_000)
+    features = store.features(Means(), hashes, lambda index: pictures[index])
+    assert np.array_equal(features.array, Means().extract(pictures))
+"""
+
+
+def test_two_writers_that_are_processes(tmp_path: Path) -> None:
+    """Two write the same, a third one something else; the store is too small for all."""
+    root = Path(__file__).parents[2]
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", _WRITER, str(tmp_path), seed], cwd=root, stderr=subprocess.PIPE
+        )
+        for seed in ("1", "1", "2")
+    ]
+    for writer in writers:
+        _, told = writer.communicate(timeout=120)
+        assert writer.returncode == 0, told.decode()
+    left = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert not [path for path in left if path.name.startswith(".")]
 
 
 def test_the_least_recently_used_go_first(tmp_path: Path) -> None:
