@@ -91,6 +91,9 @@ def linear_probe(network: keras.Model, pictures: Pictures) -> float:
 
 def main() -> None:
     run = begin("backbone_quality", __doc__)
+    if not (TEST_DATA / "weights" / imagenet_file(ALPHA)).exists():
+        print(f"Left out: no photos and weights in {TEST_DATA} (set FEDBELL_TEST_DATA).")
+        return
     collections = {"digits": digits(), "doorbell": doorbell()}
     network = mobilenet(ALPHA, SIZE)
 
