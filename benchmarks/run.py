@@ -81,6 +81,9 @@ def run_all(names: list[str], quick: bool, results: Path) -> list[str]:
                 console.print("\n".join(lines[-_LAST_LINES:]), markup=False, highlight=False)
             else:
                 console.print(f"{name}: {time.monotonic() - started:.0f} s", highlight=False)
+                for line in lines:
+                    if "left out" in line.lower():
+                        console.print(f"  {line}", markup=False, highlight=False)
             progress.advance(bar, seconds[name])
     return failed
 
