@@ -1,9 +1,10 @@
 """How fast updates are averaged, beside plain numpy on arrays that are in memory.
 
 Ours reads files (in the page cache), sums in float64, and writes the version's file, hashed
-and durable. The reference is what one would write with all updates in memory,
-``sum += share * update`` in float32, and it writes nothing. Beside them, without a goal: ours
-over memory-mapped files that give their pages back; this is why files are read, not mapped.
+and durable, on as many threads as there are processors, at most four. The reference is what one
+would write with all updates in memory, ``sum += share * update`` in float32: numpy computes it on
+one thread, and it writes nothing. Beside them, without a goal: ours over memory-mapped files that
+give their pages back; this is why files are read, not mapped.
 
     python -m benchmarks.aggregation_speed
 """
@@ -22,9 +23,8 @@ from benchmarks.report import Claim, begin
 from benchmarks.sending_devices import (
     UPDATE_BYTES,
     Shapes,
-    one_array,
     random_weights,
-    several_arrays,
+    shapes_of,
 )
 from shared.federated.aggregation.fedavg import fedavg
 from shared.federated.update import Update
@@ -123,8 +123,7 @@ def main() -> None:
     size, times = (4_000_000, 3) if run.quick else (UPDATE_BYTES, 7)
     result: dict[str, object] = {"updates": _UPDATES, "update_bytes": size}
     claims = []
-    cases = (("several arrays", several_arrays(size)), ("one array", one_array(size)))
-    for name, shapes in cases:
+    for name, shapes in shapes_of(size).items():
         print(f"{times} averages of {_UPDATES} updates of {size / 1e6:g} MB, {name}")
         with tempfile.TemporaryDirectory() as directory:
             seconds = measure(Path(directory), shapes, times)

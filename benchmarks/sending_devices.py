@@ -50,19 +50,18 @@ def random_weights(shapes: Shapes, seed: int) -> dict[str, Array]:
     return {name: generator.standard_normal(shape, np.float32) for name, shape in shapes.items()}
 
 
-def one_array(size_bytes: int) -> Shapes:
-    """The shape of weights that are one array."""
-    return {"kernel": (size_bytes // 4,)}
+def shapes_of(size_bytes: int) -> dict[str, Shapes]:
+    """Shapes of weights of that size, by what to call them.
 
-
-def several_arrays(size_bytes: int) -> Shapes:
-    """The shapes of weights as a network has them: a few large arrays, small ones between."""
+    Several arrays as a network has them, a few large ones and small ones between; and all in
+    one, which is the worst case for whoever reads a whole array at a time.
+    """
     layers, rows = 8, 1000
     columns = size_bytes // 4 // layers // (rows + 1)
-    shapes: dict[str, tuple[int, ...]] = {}
+    several: dict[str, tuple[int, ...]] = {}
     for layer in range(layers):
-        shapes |= {f"layer{layer}/kernel": (rows, columns), f"layer{layer}/bias": (columns,)}
-    return shapes
+        several |= {f"layer{layer}/kernel": (rows, columns), f"layer{layer}/bias": (columns,)}
+    return {"several arrays": several, "one array": {"kernel": (size_bytes // 4,)}}
 
 
 class SendingDevice:

@@ -26,9 +26,8 @@ from benchmarks.sending_devices import (
     SendingDevice,
     Shapes,
     main_server,
-    one_array,
     random_weights,
-    several_arrays,
+    shapes_of,
 )
 from shared.federated.weights import Array, open_weights
 
@@ -109,8 +108,7 @@ def main() -> None:
     numbers = (3, 6) if run.quick else (10, 100)
     result: dict[str, Any] = {"model_bytes": size}
     claims = []
-    cases = (("several arrays", several_arrays(size)), ("one array", one_array(size)))
-    for name, shapes in cases:
+    for name, shapes in shapes_of(size).items():
         for updates in numbers:
             print(f"{updates} updates of {size / 1e6:g} MB, {name}")
             with tempfile.TemporaryDirectory() as directory:

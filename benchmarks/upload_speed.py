@@ -22,9 +22,8 @@ from benchmarks.sending_devices import (
     SendingDevice,
     Shapes,
     main_server,
-    one_array,
     random_weights,
-    several_arrays,
+    shapes_of,
 )
 
 _GOAL = 0.4
@@ -92,8 +91,7 @@ def main() -> None:
     size, times = (8_000_000, 5) if run.quick else (UPDATE_BYTES, 21)
     result: dict[str, object] = {"update_bytes": size}
     claims = []
-    cases = (("several arrays", several_arrays(size)), ("one array", one_array(size)))
-    for name, shapes in cases:
+    for name, shapes in shapes_of(size).items():
         print(f"{times} uploads and copies of {size / 1e6:g} MB, {name}")
         with tempfile.TemporaryDirectory() as directory:
             measured = measure(Path(directory), shapes, times)
