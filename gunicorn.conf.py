@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from gunicorn.arbiter import Arbiter
+    from gunicorn.workers.gthread import ThreadWorker
+    from jinja2 import Environment
 
 wsgi_app = os.environ.get("WSGI_APP")
 bind = os.environ.get("BIND", "127.0.0.1:8000")
@@ -49,6 +51,19 @@ def on_starting(arbiter: "Arbiter") -> None:
     # After that: a thread does not survive a fork, and imports need not share the processor.
     if os.environ.get("STOP_WITH_STDIN") == "1":
         threading.Thread(target=_stop_with_stdin, daemon=True).start()
+
+
+def post_worker_init(worker: "ThreadWorker") -> None:
+    """Read the templates beside the first calls, so that nobody's first page waits for them."""
+    templates = getattr(worker.wsgi, "jinja_env", None)
+    if templates is not None:
+        threading.Thread(target=_read_templates, args=[templates], daemon=True).start()
+
+
+def _read_templates(environment: "Environment") -> None:
+    for name in environment.list_templates():
+        if "/" not in name:  # Bootstrap-Flask's macros, which no page uses
+            environment.get_template(name)
 
 
 def _allow_open_files() -> None:

@@ -27,10 +27,12 @@ BENCHMARKS = {
     "bytes_per_round": (25, 18),
     "round_overhead": (140, 12),
     "aggregation_speed": (30, 3),
+    "prediction_latency": (60, 35),
     "upload_speed": (15, 4),
     "server_memory": (42, 6),
     "flower_memory": (90, 17),
     "growth": (80, 8),
+    "pages": (60, 15),
     "backbone_quality": (60, 0),
     "federation_gain": (90, 0),
 }

@@ -92,7 +92,7 @@ class _Device:
             num_samples=self._samples,
             history={"loss": [0.5]},
             evaluation=None,
-            skipped=[],
+            skipped=0,
             seconds=0,
         )
 

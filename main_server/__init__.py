@@ -2,7 +2,9 @@
 
 from apiflask import APIFlask
 
-from main_server import device_calls, list_calls, pages, step_calls
+from main_server import device_calls, list_calls, step_calls, version_calls
+from main_server.glance import glance
+from main_server.pages import control, versions
 from main_server.server import MainServer
 from main_server.settings import MainServerSettings
 from shared.web import events, health, job_calls, logs
@@ -24,12 +26,14 @@ def create_app(settings: MainServerSettings | None = None) -> APIFlask:
     server = MainServer(settings)
     app.extensions["fedbell"] = server
     for blueprint in (
-        pages.blueprint(server),
+        control.blueprint(server),
+        versions.blueprint(server),
         step_calls.blueprint(server),
         device_calls.blueprint(server),
         list_calls.blueprint(server),
+        version_calls.blueprint(server),
         job_calls.blueprint(server.jobs),
-        events.blueprint(server.database),
+        events.blueprint(server.database, glance(server)),
         health.blueprint(server.database, server.metrics),
     ):
         app.register_blueprint(blueprint)

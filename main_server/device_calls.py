@@ -12,12 +12,20 @@ from main_server.store.tables import Version
 from shared.federated.answers import Sent
 from shared.web.problems import NotFound
 
+#: A heartbeat tells of several tasks, each with up to 10,000 cells of its confusion.
+_MOST_HEARTBEAT_BYTES = 2 * 1024 * 1024
+
 WEIGHTS = "application/vnd.safetensors"
 
 
 def blueprint(server: MainServer) -> APIBlueprint:
     """The calls of devices. All but reading versions need the device's token."""
     calls = APIBlueprint("devices", __name__, tag="What devices call")
+
+    @calls.before_request
+    def allow_confusions() -> None:
+        if request.endpoint == "devices.clientstatus":
+            request.max_content_length = _MOST_HEARTBEAT_BYTES
 
     @calls.post("/clientstatus")
     @calls.input(ClientStatus, location="json")
@@ -61,7 +69,9 @@ def blueprint(server: MainServer) -> APIBlueprint:
         task = server.task(query_data.task)
         usual = server.versions.newest(task.name).bytes
         with server.uploads.receive(request, usual) as upload:
-            return server.models.take_update(task, upload, device)
+            counted = server.models.take_update(task, upload, device)
+        server.auto_aggregate.update_came(task)
+        return counted
 
     @calls.put("/models/0")
     @calls.input(TaskQuery, location="query")

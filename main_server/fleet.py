@@ -7,9 +7,9 @@ time and checked, and what is wrong with it is that device's error alone.
 import json
 import socket
 import time
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
@@ -18,6 +18,8 @@ from pydantic import BaseModel, ValidationError
 from shared.errors import FedbellError
 
 _CONNECT_SECONDS = 3.0
+#: How often somebody's wish to stop is looked for.
+_LOOK_SECONDS = 1.0
 _MOST_AT_ONCE = 256
 _MOST_ANSWER_BYTES = 1024 * 1024
 _MOST_SENTENCE = 2000
@@ -33,6 +35,10 @@ _KEEPALIVE = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)] + [
     )
     if hasattr(socket, name)
 ]
+
+
+#: By device: its answer, or ``{"error": problem details}``.
+Answers = dict[str, dict[str, Any]]
 
 
 class NoDevices(FedbellError):
@@ -85,11 +91,20 @@ class Fleet:
         transport = httpx.HTTPTransport(retries=1, limits=alone, socket_options=_KEEPALIVE)
         self._client = httpx.Client(transport=transport, follow_redirects=False)
 
-    def ask(self, targets: Mapping[str, Target], step: Step) -> dict[str, dict[str, Any]]:
+    def ask(
+        self,
+        targets: Mapping[str, Target],
+        step: Step,
+        told: Callable[[Answers], None] = lambda _: None,
+        is_stopped: Callable[[], bool] | None = None,
+    ) -> Answers:
         """POST one step to every device, side by side.
 
         Args:
             targets: by device name.
+            told: called in this thread with answers as they come, each device's once.
+            is_stopped: asked about once a second; while it says so, the devices that still
+                work are told to stop, which they answer as a problem.
 
         Returns:
             By device: its answer, or ``{"error": problem details}``.
@@ -103,20 +118,43 @@ class Fleet:
                 f"No device takes part in {step.task}. Start one that has pictures in "
                 f"dataset/<device>/{step.task}, and look at the page's device table."
             )
+        came: Answers = {}
         pool = ThreadPoolExecutor(min(len(targets), _MOST_AT_ONCE))
         calls = {
-            name: pool.submit(self._ask_one, name, target, step) for name, target in targets.items()
+            pool.submit(self._ask_one, name, target, step): name for name, target in targets.items()
         }
-        wait(calls.values(), timeout=step.seconds + _CONNECT_SECONDS)
-        pool.shutdown(wait=False, cancel_futures=True)
-        answers = {
-            name: call.result() if call.done() and not call.cancelled() else _too_slow(name, step)
-            for name, call in calls.items()
-        }
+        deadline = time.monotonic() + step.seconds + _CONNECT_SECONDS
+        waiting = set(calls)
+        try:
+            while waiting:
+                patience = deadline - time.monotonic()
+                look = patience if is_stopped is None else min(patience, _LOOK_SECONDS)
+                done, waiting = wait(waiting, look, FIRST_COMPLETED)
+                new = {calls[call]: call.result() for call in done}
+                if not done and is_stopped is not None and look < patience:
+                    if is_stopped():
+                        self._stop({calls[call]: targets[calls[call]] for call in waiting}, step)
+                    continue
+                if not done:
+                    new = {calls[call]: _too_slow(calls[call], step) for call in waiting}
+                    waiting = set()
+                came |= new
+                told(new)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+        answers = {name: came[name] for name in targets}
         if all("error" in answer for answer in answers.values()):
-            told = [f"{name}: {answer['error']['detail']}" for name, answer in answers.items()]
-            raise EveryDeviceFailed("; ".join(told), devices=answers)
+            errors = [f"{name}: {answer['error']['detail']}" for name, answer in answers.items()]
+            raise EveryDeviceFailed("; ".join(errors), devices=answers)
         return answers
+
+    def _stop(self, targets: Mapping[str, Target], step: Step) -> None:
+        """Tell devices to stop a step; what they say to that does not count, their answer does."""
+        cancel = replace(step, name=f"{step.name}/cancel", body={}, seconds=_CONNECT_SECONDS)
+        pool = ThreadPoolExecutor(min(len(targets), _MOST_AT_ONCE))
+        for name, target in targets.items():
+            pool.submit(self._ask_one, name, target, cancel)
+        pool.shutdown(wait=True)
 
     def _ask_one(self, name: str, target: Target, step: Step) -> dict[str, Any]:
         address = f"{target.url.rstrip('/')}/{step.name}"

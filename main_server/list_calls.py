@@ -8,7 +8,7 @@ from apiflask import APIBlueprint
 from main_server.rounds import OPEN
 from main_server.schemas import PageQuery, TaskQuery
 from main_server.server import MainServer
-from main_server.store.tables import Round
+from main_server.store.tables import DeviceStep, Round
 from shared.web.problems import NotFound
 
 
@@ -28,6 +28,7 @@ def rounds_as_json(server: MainServer, rows: Sequence[Round]) -> list[dict[str, 
                 "strategy": row.strategy,
                 "base_version": row.base_version,
                 "version": row.version,
+                "unchanged": row.unchanged or {},
                 "updates": {
                     update.device: {
                         "num_samples": update.num_samples,
@@ -45,17 +46,30 @@ def rounds_as_json(server: MainServer, rows: Sequence[Round]) -> list[dict[str, 
     return told
 
 
+def steps_as_json(steps: Sequence[DeviceStep]) -> dict[str, dict[str, dict[str, Any]]]:
+    """The steps of a round, by step and device; the main server itself is the device ""."""
+    names = ("state", "started", "finished", "attempts", "result", "problem")
+    told: dict[str, dict[str, dict[str, Any]]] = {}
+    for row in steps:
+        shown = {name: getattr(row, name) for name in names}
+        told.setdefault(row.step, {})[row.device] = shown
+    return told
+
+
 def devices_as_json(server: MainServer, task: str | None) -> list[dict[str, Any]]:
     """Devices, as the API and the page show them; with ``task``, only those that take part."""
     per_task = {name: server.devices.of_task(name) for name in server.tasks}
     sent = {name: _sent(server, name) for name in server.tasks}
     told = []
     for device in server.devices.all():
+        online = server.is_online(device.last_seen)
         tasks = {
             name: {
                 "num_samples": rows[device.name].num_samples,
                 "version": rows[device.name].version,
                 "problem": rows[device.name].problem,
+                "reservation": rows[device.name].reservation,
+                "activity": rows[device.name].activity if online else None,
                 "update_sent": device.name in sent[name],
             }
             for name, rows in per_task.items()
@@ -67,7 +81,7 @@ def devices_as_json(server: MainServer, task: str | None) -> list[dict[str, Any]
                     "name": device.name,
                     "url": device.url,
                     "page_url": device.page_url,
-                    "online": server.is_online(device.last_seen),
+                    "online": online,
                     "last_seen": device.last_seen,
                     "enrolled": device.enrolled,
                     "tasks": tasks,
@@ -127,7 +141,7 @@ def blueprint(server: MainServer) -> APIBlueprint:
 
     @calls.get("/rounds/<int:number>")
     @calls.input(TaskQuery, location="query")
-    @calls.doc(summary="One round, with each device's evaluation")
+    @calls.doc(summary="One round, with each device's evaluation and how each step went on it")
     def read_round(number: int, query_data: TaskQuery) -> dict[str, Any]:
         task = server.task(query_data.task)
         row = server.rounds.get(task.name, number) if number < 2**31 else None
@@ -144,9 +158,11 @@ def blueprint(server: MainServer) -> APIBlueprint:
                     "accuracy": each.accuracy,
                     "loss": each.loss,
                     "num_samples": each.num_samples,
+                    "confusion": each.confusion,
                 }
                 for each in per_device
-            }
+            },
+            "steps": steps_as_json(server.round_steps.of_round(task.name, number)),
         }
 
     @calls.get("/models")
@@ -155,7 +171,15 @@ def blueprint(server: MainServer) -> APIBlueprint:
     def list_models(query_data: PageQuery) -> dict[str, Any]:
         task = server.task(query_data.task)
         rows = server.versions.page(task.name, query_data.limit, query_data.before)
-        names = ("version", "sha256", "fingerprint", "bytes", "created", "released")
+        names = (
+            "version",
+            "sha256",
+            "fingerprint",
+            "bytes",
+            "created",
+            "released",
+            "promoted_from",
+        )
         return {
             "task": task.name,
             "versions": [{name: getattr(row, name) for name in names} for row in rows],

@@ -3,7 +3,7 @@
 import re
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from main_server.store.rounds import Rounds
 from main_server.store.tables import ReceivedUpdate, Round, Version
 from main_server.store.versions import Versions
 from main_server.uploads import Upload
+from shared.errors import FedbellError
 from shared.federated.aggregation import STRATEGIES
 from shared.federated.task import Task
 from shared.federated.update import BadHeader, Update, UpdateHeader
@@ -22,6 +23,13 @@ from shared.federated.weights import (
     open_weights,
     write_weights,
 )
+
+
+class IsNewest(FedbellError):
+    """The newest version cannot be gone back to."""
+
+    status = 409
+    title = "This is the newest version"
 
 
 class Models:
@@ -91,8 +99,21 @@ class Models:
             "bytes": size,
         }
 
-    def aggregate(self, task: Task, row: Round, updates: Sequence[ReceivedUpdate]) -> Version:
-        """Combine a round's updates; the new version's row, its file in place."""
+    def aggregate(
+        self,
+        task: Task,
+        row: Round,
+        updates: Sequence[ReceivedUpdate],
+        unchanged: Mapping[str, int],
+    ) -> Version:
+        """Combine a round's updates; the new version's row, its file in place.
+
+        Args:
+            unchanged: devices that count with the version the round started from, each with
+                its number of samples. They weigh as one update of that version: so the average
+                of all that was learned goes on, (a·server + b·device) / (a + b), and the
+                pictures of one device do not wipe out what the others have taught.
+        """
         base = self._versions.get(task.name, row.base_version)
         newest = self._versions.newest(task.name)
         with ExitStack() as files:
@@ -104,6 +125,9 @@ class Models:
                 )
                 for update in updates
             ]
+            if unchanged:
+                weights = files.enter_context(open_weights(self._versions.path(base)))
+                opened.append(Update("", sum(unchanged.values()), weights))
             combined = STRATEGIES[row.strategy](opened)
             version, file = self._write(
                 task, newest.version + 1, combined, base.fingerprint, base.backbone
@@ -111,6 +135,34 @@ class Models:
         self._versions.adopt(version, file)
         give_back_memory()
         return version
+
+    def promote(self, task: Task, number: int) -> Version:
+        """Make a new version with the weights of version ``number``, and send it out.
+
+        For callers who hold the task's step lock.
+
+        Raises:
+            NotFound, NoModelYet, IsNewest: nothing has changed.
+        """
+        newest = self._versions.newest(task.name)
+        source = self._versions.get(task.name, number)
+        if source.version == newest.version:
+            raise IsNewest(
+                f"Version {number} is the newest one of {task.name}: the next round starts from "
+                "it already."
+            )
+        with open_weights(self._versions.path(source)) as weights:
+            row, file = self._write(
+                task, newest.version + 1, weights, source.fingerprint, source.backbone
+            )
+        row.promoted_from = source.version
+        row.released = True  # it is as good as sent: devices that are there fetch it by themselves
+        try:
+            self._versions.add_promoted(row, file)
+        finally:
+            file.unlink(missing_ok=True)
+        self._rounds.remove_files_of_closed()
+        return row
 
     def _write(
         self,

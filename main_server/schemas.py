@@ -4,6 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from shared.federated.activity import Activity
 from shared.federated.evaluation import DeviceEvaluation
 from shared.federated.task import Name
 from shared.federated.update import MOST_SAMPLES
@@ -21,6 +22,12 @@ class TaskQuery(Strict):
     task: Name | None = None
 
 
+class StepQuery(TaskQuery):
+    """``?device=``: the step on that device alone; without it, on every one."""
+
+    device: Name | None = None
+
+
 class PageQuery(TaskQuery):
     """A list, newest first, from before a number."""
 
@@ -32,6 +39,8 @@ class RunRounds(Strict):
     """How many rounds to run."""
 
     rounds: int = Field(default=1, ge=1, le=10_000)
+    #: The first of them is what remains of the current round, where one is open.
+    finish: bool = False
 
 
 class VersionEvaluation(DeviceEvaluation):
@@ -49,6 +58,10 @@ class DeviceTaskStatus(Strict):
     evaluation: VersionEvaluation | None = None
     #: Why it cannot take part, in a sentence for people.
     problem: str | None = Field(default=None, max_length=2000)
+    #: What it cannot do although it takes part: measure a version, say.
+    reservation: str | None = Field(default=None, max_length=2000)
+    #: The step that it is at in this task, if any.
+    activity: Activity | None = None
 
 
 class ClientStatus(Strict):

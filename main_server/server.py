@@ -6,15 +6,20 @@ from collections.abc import Mapping
 
 from sqlalchemy import func, select
 
+from main_server.auto_aggregate import AutoAggregate
 from main_server.fleet import Fleet
 from main_server.models import Models
 from main_server.settings import MainServerSettings, read_tasks
+from main_server.single_steps import SingleSteps
 from main_server.steps import Steps
 from main_server.store.devices import Devices
+from main_server.store.round_ends import settle_rounds
+from main_server.store.round_steps import RoundSteps
 from main_server.store.rounds import Rounds
 from main_server.store.tables import Federation, ReceivedUpdate, Round, Tables
 from main_server.store.versions import Versions
 from main_server.uploads import Uploads
+from main_server.whole_rounds import WholeRounds
 from shared.errors import FedbellError
 from shared.federated.task import Task
 from shared.web.database import Database
@@ -50,11 +55,25 @@ class MainServer:
         self.versions = Versions(self.database, directory / "models")
         self.versions.check_networks(self.tasks.values())
         self.rounds = Rounds(self.database, directory / "updates")
+        settle_rounds(self.database, self.tasks)
         self.rounds.remove_files_of_closed()
         self.uploads = Uploads(directory / "incoming", settings.most_upload_bytes)
         self.models = Models(self.versions, self.rounds, directory / "incoming", self.federation)
-        self.steps = Steps(settings, self.devices, self.versions, self.rounds, self.models, Fleet())
         self.jobs = Jobs(self.database, directory / "processes")
+        self.round_steps = RoundSteps(self.database, self._job_runs)
+        single = SingleSteps(
+            settings,
+            self.devices,
+            self.versions,
+            self.rounds,
+            self.round_steps,
+            self.models,
+            Fleet(),
+        )
+        whole_rounds = WholeRounds(self.rounds, self.round_steps, single)
+        self.steps = Steps(settings, self.devices, self.versions, single, whole_rounds)
+        self.auto_aggregate = AutoAggregate(self.rounds, self.steps, self.jobs)
+        self.auto_aggregate.start(self.tasks.values())
         self.calls = Calls(self.jobs)
 
     def task(self, name: str | None) -> Task:
@@ -69,7 +88,7 @@ class MainServer:
         """Remove a lost device, so that it may enrol anew. Raises DeviceOnline, NotFound."""
         rows = {device.name: device for device in self.devices.all()}
         if name in rows and self.is_online(rows[name].last_seen):
-            seconds = 3 * self.settings.heartbeat_seconds
+            seconds = self.settings.lost_after_seconds
             raise DeviceOnline(
                 f"{name} is online: it was seen within the last {seconds:g} s. Stop it, if it is "
                 "still the old one, and try again when that time is over."
@@ -78,7 +97,7 @@ class MainServer:
 
     def is_online(self, last_seen: float) -> bool:
         """Whether a device was seen within its last three heartbeats."""
-        return time.time() - last_seen < 3 * self.settings.heartbeat_seconds
+        return time.time() - last_seen < self.settings.lost_after_seconds
 
     def metrics(self) -> Metrics:
         """The numbers of ``/metrics``, read from the store."""
@@ -106,6 +125,12 @@ class MainServer:
                 {task: version for task, (version, _) in newest.items()},
             ),
         }
+
+    def _job_runs(self, job: str) -> bool:
+        try:
+            return self.jobs.get(job).status == "running"
+        except NotFound:  # it is long over: old jobs are forgotten
+            return False
 
     def _federation(self) -> str:
         with self.database.write() as session:

@@ -30,6 +30,11 @@ class MainServerSettings(ServerSettings):
     #: The largest update or version taken.
     most_upload_bytes: int = Field(default=512 * 1024 * 1024, gt=0)
 
+    @property
+    def lost_after_seconds(self) -> float:
+        """A device that was not seen for so long is lost: three heartbeats."""
+        return 3 * self.heartbeat_seconds
+
 
 def read_tasks(file: Path) -> Mapping[str, Task]:
     """The tasks of tasks.toml, in its order.

@@ -9,12 +9,14 @@ from main_server.schemas import (
     FanOut,
     RoundsRun,
     RunRounds,
+    StepQuery,
     TaskQuery,
     TrainFanOut,
 )
 from main_server.server import MainServer
 
 _PREFER = "Answers when the work is done; with Prefer: respond-async, 202 and a job at once."
+_DEVICE = f"With ?device=, on that device alone: 404 or 409 where it takes no part. {_PREFER}"
 
 
 def blueprint(server: MainServer) -> APIBlueprint:
@@ -23,23 +25,29 @@ def blueprint(server: MainServer) -> APIBlueprint:
     steps = server.steps
 
     @calls.post("/modeltrain")
-    @calls.input(TaskQuery, location="query")
+    @calls.input(StepQuery, location="query")
     @calls.output(TrainFanOut)
-    @calls.doc(summary="Model Training (Locally): every device trains", description=_PREFER)
-    def modeltrain(query_data: TaskQuery) -> Response:
-        task = server.task(query_data.task)
-        return server.calls.answer("modeltrain", task.name, lambda job: steps.train(task, job))
+    @calls.doc(summary="Model Training (Locally): every device trains", description=_DEVICE)
+    def modeltrain(query_data: StepQuery) -> Response:
+        task, device = server.task(query_data.task), query_data.device
+        steps.check_device(task, device)
+        return server.calls.answer(
+            "modeltrain", task.name, lambda job: steps.train(task, device, job)
+        )
 
     @calls.post("/sendmodel")
-    @calls.input(TaskQuery, location="query")
+    @calls.input(StepQuery, location="query")
     @calls.output(FanOut)
     @calls.doc(
         summary="Send Model to Federated Server: every device sends its update",
-        description=_PREFER,
+        description=_DEVICE,
     )
-    def sendmodel(query_data: TaskQuery) -> Response:
-        task = server.task(query_data.task)
-        return server.calls.answer("sendmodel", task.name, lambda job: steps.send(task, job))
+    def sendmodel(query_data: StepQuery) -> Response:
+        task, device = server.task(query_data.task), query_data.device
+        steps.check_device(task, device)
+        return server.calls.answer(
+            "sendmodel", task.name, lambda job: steps.send(task, device, job)
+        )
 
     @calls.post("/aggregate_models")
     @calls.input(TaskQuery, location="query")
@@ -55,17 +63,18 @@ def blueprint(server: MainServer) -> APIBlueprint:
         )
 
     @calls.post("/send_model_clients")
-    @calls.input(TaskQuery, location="query")
+    @calls.input(StepQuery, location="query")
     @calls.output(Distributed)
     @calls.doc(
         summary="Send Aggregated Models to Federated Clients: every device installs and "
         "evaluates the newest version",
-        description=_PREFER,
+        description=_DEVICE,
     )
-    def send_model_clients(query_data: TaskQuery) -> Response:
-        task = server.task(query_data.task)
+    def send_model_clients(query_data: StepQuery) -> Response:
+        task, device = server.task(query_data.task), query_data.device
+        steps.check_device(task, device)
         return server.calls.answer(
-            "send_model_clients", task.name, lambda job: steps.distribute(task, job)
+            "send_model_clients", task.name, lambda job: steps.distribute(task, device, job)
         )
 
     @calls.post("/run_rounds")
@@ -74,12 +83,15 @@ def blueprint(server: MainServer) -> APIBlueprint:
     @calls.output(RoundsRun)
     @calls.doc(
         summary='All four steps, n times: {"rounds": n}',
-        description=f"{_PREFER} Stopped between steps by POST /jobs/<id>/cancel.",
+        description=f'{_PREFER} With "finish": true, the first of them is what remains of the '
+        "current round. Stopped between steps by POST /jobs/<id>/cancel.",
     )
     def run_rounds(query_data: TaskQuery, json_data: RunRounds) -> Response:
         task = server.task(query_data.task)
         return server.calls.answer(
-            "run_rounds", task.name, lambda job: steps.run_rounds(task, json_data.rounds, job)
+            "run_rounds",
+            task.name,
+            lambda job: steps.run_rounds(task, json_data.rounds, job, finish=json_data.finish),
         )
 
     return calls

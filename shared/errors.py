@@ -25,6 +25,8 @@ class FedbellError(Exception):
 
     status: ClassVar[int] = 500
     title: ClassVar[str] = "Something went wrong"
+    #: Seconds after which the same call may be answered otherwise.
+    retry_after: ClassVar[int | None] = None
 
     def __init__(self, detail: str, **members: Any) -> None:
         super().__init__(detail)

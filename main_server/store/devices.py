@@ -12,9 +12,10 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from main_server.schemas import ClientStatus, DeviceTaskStatus
-from main_server.store.tables import Device, DeviceTask, Evaluation, Version
+from main_server.store.evaluations import note_evaluation
+from main_server.store.round_ends import note_installed
+from main_server.store.tables import Device, DeviceTask, Version
 from shared.errors import FedbellError
-from shared.federated.evaluation import DeviceEvaluation
 from shared.web.database import Database
 from shared.web.events import record
 from shared.web.problems import NotFound
@@ -196,18 +197,12 @@ def _note_task(session: Session, device: str, task: str, told: DeviceTaskStatus)
         session.add(row)
     if told.problem and row.problem != told.problem:
         record(session, "device_problem", told.problem, task=task, device=device)
-    row.num_samples, row.version, row.problem = told.num_samples, told.version, told.problem
+    measured = told.evaluation.version if told.evaluation else None
+    new = {version for version in (told.version, measured) if version not in (None, row.version)}
+    row.num_samples, row.version = told.num_samples, told.version
+    row.problem, row.reservation = told.problem, told.reservation
+    row.activity = told.activity.model_dump(mode="json") if told.activity else None
+    if new:
+        note_installed(session, task, new)
     if told.evaluation and session.get(Version, (task, told.evaluation.version)):
         note_evaluation(session, task, told.evaluation.version, device, told.evaluation)
-
-
-def note_evaluation(
-    session: Session, task: str, version: int, device: str, evaluation: DeviceEvaluation
-) -> None:
-    """Keep how well a version did on a device; said twice, it counts once."""
-    row = session.get(Evaluation, (task, version, device))
-    if row is None:
-        row = Evaluation(task=task, version=version, device=device)
-        session.add(row)
-    row.accuracy, row.loss = evaluation.accuracy, evaluation.loss
-    row.num_samples = evaluation.num_samples

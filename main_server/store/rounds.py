@@ -3,14 +3,19 @@
 import shutil
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session, lazyload
+from sqlalchemy import select
 
 from main_server import rounds as rules
-from main_server.store.devices import note_evaluation
+from main_server.step_results import measured
+from main_server.store.evaluations import (
+    FederatedEvaluation,
+    federated_evaluations,
+    note_evaluation,
+)
+from main_server.store.round_rows import newest_round, open_round, received_before
+from main_server.store.round_steps import note_update
 from main_server.store.tables import Evaluation, ReceivedUpdate, Round, Version
 from main_server.store.versions import newest_version
 from shared.federated.evaluation import DeviceEvaluation
@@ -19,19 +24,6 @@ from shared.federated.update import UpdateHeader
 from shared.federated.weights import move_durably
 from shared.web.database import Database
 from shared.web.events import record
-
-
-@dataclass(frozen=True)
-class FederatedEvaluation:
-    """The devices' evaluations of one version, averaged by their numbers of test samples."""
-
-    accuracy: float
-    loss: float
-    num_samples: int
-
-    def as_json(self) -> dict[str, float | int]:
-        """Ready for JSON."""
-        return {"accuracy": self.accuracy, "loss": self.loss, "num_samples": self.num_samples}
 
 
 class Rounds:
@@ -48,7 +40,7 @@ class Rounds:
     def open(self, task: Task, started: float) -> Round:
         """The open round; opened, as of ``started``, when there is none. Raises NoModelYet."""
         with self._database.write() as session:
-            return _open(session, task, started, newest_version(session, task.name))
+            return open_round(session, task, started, newest_version(session, task.name))
 
     def number_to_come(self, task: str) -> int:
         """The open round's number, or the one that the next round will have.
@@ -58,7 +50,7 @@ class Rounds:
         """
         with self._database.read() as session:
             newest_version(session, task)
-            row = _newest(session, task, with_updates=False)
+            row = newest_round(session, task, with_updates=False)
         if row is None:
             return 1
         return row.number if row.status == rules.OPEN else row.number + 1
@@ -79,7 +71,7 @@ class Rounds:
         """
         size = file.stat().st_size
         with self._database.write() as session:
-            before = _received_before(session, task.name, device, sha256)
+            before = received_before(session, task.name, device, sha256)
             if before is not None:
                 return before, size
             model = newest_version(session, task.name)
@@ -90,7 +82,7 @@ class Rounds:
                 base_version=model.version,
                 fingerprint=model.fingerprint,
             )
-            row = _open(session, task, time.time(), model)
+            row = open_round(session, task, time.time(), model)
             former = session.get(ReceivedUpdate, (row.id, device))
             former_file = self.update_path(row, former) if former else None
             update = ReceivedUpdate(
@@ -104,6 +96,7 @@ class Rounds:
             )
             move_durably(file, self.update_path(row, update))
             session.merge(update)
+            note_update(session, task.name, row.number, device, update, header.history)
             text = f"update of {device}, {header.num_samples} samples, {size} bytes"
             record(session, "update_received", text, task=task.name, device=device)
             number = row.number
@@ -115,7 +108,8 @@ class Rounds:
         self,
         task: Task,
         check: Callable[[Collection[str]], None],
-        combine: Callable[[Round, Sequence[ReceivedUpdate]], Version],
+        combine: Callable[[Round, Sequence[ReceivedUpdate], Mapping[str, int]], Version],
+        samples_of_unchanged: Mapping[str, int],
     ) -> Round:
         """Close the open round with the version that ``combine`` makes of its updates.
 
@@ -124,17 +118,24 @@ class Rounds:
 
         Args:
             check: raises TooFewUpdates, given the devices whose updates are here.
-            combine: writes the version's file, durably, and returns its row.
+            combine: writes the version's file, durably, and returns its row; of the updates,
+                and of the devices that count with the version the round started from.
+            samples_of_unchanged: these devices count so, each with its number of samples,
+                unless an update of theirs is here.
         """
         while True:
             with self._database.read() as session:
-                row = _newest(session, task.name)
+                row = newest_round(session, task.name)
             updates = row.updates if row is not None and row.status == rules.OPEN else []
             check([update.device for update in updates])
             if row is None or not updates:
                 raise rules.TooFewUpdates("There is no update. Run modeltrain and sendmodel first.")
+            sent = {update.device for update in updates}
+            unchanged = {
+                name: number for name, number in samples_of_unchanged.items() if name not in sent
+            }
             try:
-                version = combine(row, updates)
+                version = combine(row, updates, unchanged)
             except FileNotFoundError:
                 if not self._are_outdated(row, updates):
                     raise
@@ -146,9 +147,9 @@ class Rounds:
                 session.add(version)
                 now.version = version.version
                 now.status = rules.AGGREGATED
+                now.unchanged = dict(unchanged) or None
                 now.finished = time.time()
-                text = f"round {now.number}: version {version.version} of {len(updates)} updates"
-                record(session, "version_made", text, task=task.name)
+                record(session, "version_made", _made(now), task=task.name)
                 session.flush()
                 return now
 
@@ -159,11 +160,14 @@ class Rounds:
 
     def mark_distributed(
         self, task: str, version: int, evaluations: Mapping[str, DeviceEvaluation]
-    ) -> None:
+    ) -> FederatedEvaluation | None:
         """Note that at least one device has installed the version of a round.
 
         Args:
             evaluations: by device, how well it did there.
+
+        Returns:
+            The version's federated evaluation, with those that came before.
         """
         query = select(Round).where(Round.task == task, Round.version == version)
         with self._database.write() as session:
@@ -173,11 +177,23 @@ class Rounds:
             if row is not None and row.status == rules.AGGREGATED:
                 row.status = rules.DISTRIBUTED
                 row.finished = time.time()
+            session.flush()
+            federated = federated_evaluations(session, task, [version]).get(version)
+            if federated is not None and evaluations:
+                text = measured(version, federated)
+                record(session, "version_measured", text, task=task)
+        return federated
+
+    def number_of_version(self, task: str, version: int) -> int:
+        """The number of the round that a version was made in; 0 for a promoted one."""
+        query = select(Round.number).where(Round.task == task, Round.version == version)
+        with self._database.read() as session:
+            return session.scalar(query) or 0
 
     def newest(self, task: str) -> Round | None:
         """The newest round, whatever its status."""
         with self._database.read() as session:
-            return _newest(session, task)
+            return newest_round(session, task)
 
     def get(self, task: str, number: int) -> Round | None:
         """One round."""
@@ -197,22 +213,8 @@ class Rounds:
         self, task: str, versions: Sequence[int | None]
     ) -> Mapping[int, FederatedEvaluation]:
         """The federated evaluation of each of ``versions`` that a device has evaluated."""
-        weight = Evaluation.num_samples
-        query = (
-            select(
-                Evaluation.version,
-                func.sum(Evaluation.accuracy * weight),
-                func.sum(Evaluation.loss * weight),
-                func.sum(weight),
-            )
-            .where(Evaluation.task == task, Evaluation.version.in_(versions))
-            .group_by(Evaluation.version)
-        )
         with self._database.read() as session:
-            return {
-                version: FederatedEvaluation(accuracy / total, loss / total, total)
-                for version, accuracy, loss, total in session.execute(query)
-            }
+            return federated_evaluations(session, task, versions)
 
     def device_evaluations(self, task: str, version: int) -> list[Evaluation]:
         """Each device's evaluation of one version, by device name."""
@@ -240,38 +242,11 @@ class Rounds:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def _newest(session: Session, task: str, with_updates: bool = True) -> Round | None:
-    query = select(Round).where(Round.task == task).order_by(Round.number.desc()).limit(1)
-    return session.scalar(query if with_updates else query.options(lazyload(Round.updates)))
-
-
-def _open(session: Session, task: Task, started: float, model: Version) -> Round:
-    row = _newest(session, task.name, with_updates=False)
-    if row is not None and row.status == rules.OPEN:
-        return row
-    number = row.number + 1 if row is not None else 1
-    opened = Round(
-        task=task.name,
-        number=number,
-        status=rules.OPEN,
-        strategy=task.strategy,
-        base_version=model.version,
-        started=started,
-        updates=[],
-    )
-    session.add(opened)
-    record(session, "round_opened", f"round {number} from version {model.version}", task=task.name)
-    session.flush()
-    return opened
-
-
-def _received_before(session: Session, task: str, device: str, sha256: str) -> int | None:
-    query = (
-        select(Round.number)
-        .join(ReceivedUpdate, ReceivedUpdate.round_id == Round.id)
-        .where(Round.task == task, ReceivedUpdate.device == device, ReceivedUpdate.sha256 == sha256)
-    )
-    return session.scalar(query)
+def _made(row: Round) -> str:
+    text = f"round {row.number}: version {row.version} of {len(row.updates)} updates"
+    if not row.unchanged:
+        return text
+    return f"{text}; {', '.join(row.unchanged)} as before, {sum(row.unchanged.values())} pictures"
 
 
 def _hashes(updates: Sequence[ReceivedUpdate]) -> list[tuple[str, str]]:

@@ -2,8 +2,11 @@
 
 from typing import Any, ClassVar
 
-from sqlalchemy import JSON, ForeignKey, UniqueConstraint
+from sqlalchemy import JSON, ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+#: JSON in a column that is NULL where there is none.
+_JSON_OR_NULL = JSON(none_as_null=True)
 
 
 class Tables(DeclarativeBase):
@@ -39,7 +42,12 @@ class Device(Tables):
 
 
 class DeviceTask(Tables):
-    """What a device last said of one task. ``problem``: why it cannot take part, if so."""
+    """What a device last said of one task.
+
+    ``problem``: why it cannot take part, if so. ``reservation``: what it cannot do although it
+    takes part. ``activity``: the step that it is at, an
+    :class:`~shared.federated.activity.Activity`; None when it is at none.
+    """
 
     __tablename__ = "device_tasks"
 
@@ -50,6 +58,8 @@ class DeviceTask(Tables):
     num_samples: Mapped[int]
     version: Mapped[int | None]
     problem: Mapped[str | None]
+    reservation: Mapped[str | None]
+    activity: Mapped[dict[str, Any] | None] = mapped_column(_JSON_OR_NULL)
 
 
 class Version(Tables):
@@ -57,6 +67,7 @@ class Version(Tables):
 
     ``released``: its distribution has begun, so a device that was away may fetch
     it by itself. ``network``: the part of the task that decides the weights.
+    ``promoted_from``: the older version whose weights these are; None for a round's result.
     """
 
     __tablename__ = "versions"
@@ -70,10 +81,15 @@ class Version(Tables):
     bytes: Mapped[int]
     created: Mapped[float]
     released: Mapped[bool] = mapped_column(default=False)
+    promoted_from: Mapped[int | None]
 
 
 class Round(Tables):
-    """From one global version to the next. ``status``: open, aggregated or distributed."""
+    """From one global version to the next.
+
+    ``status``: open, aggregated, distributed or abandoned. ``unchanged``: the devices that sent
+    nothing and counted with the version the round started from, each with its number of samples.
+    """
 
     __tablename__ = "rounds"
     __table_args__ = (UniqueConstraint("task", "number"),)
@@ -87,6 +103,7 @@ class Round(Tables):
     version: Mapped[int | None]
     started: Mapped[float]
     finished: Mapped[float | None]
+    unchanged: Mapped[dict[str, Any] | None] = mapped_column(_JSON_OR_NULL)
     updates: Mapped[list["ReceivedUpdate"]] = relationship(
         order_by="ReceivedUpdate.device", lazy="selectin"
     )
@@ -107,7 +124,11 @@ class ReceivedUpdate(Tables):
 
 
 class Evaluation(Tables):
-    """How well one version did on one device's own test pictures."""
+    """How well one version did on one device's own test pictures.
+
+    ``confusion``: which classes were taken for which, see
+    :class:`~shared.federated.evaluation.DeviceEvaluation`; None where the device told none.
+    """
 
     __tablename__ = "evaluations"
 
@@ -117,3 +138,45 @@ class Evaluation(Tables):
     accuracy: Mapped[float]
     loss: Mapped[float]
     num_samples: Mapped[int]
+    confusion: Mapped[list[list[int]] | None] = mapped_column(_JSON_OR_NULL)
+
+
+class DeviceStep(Tables):
+    """How one step of one round went on one device, the last time it was taken there.
+
+    Attributes:
+        round: its number; 0 for a version that goes out and is no round's.
+        step: such as ``modeltrain``.
+        device: empty for what the main server does itself: ``aggregate_models``.
+        state: running, done or failed.
+        job: the job it belongs to; when that has ended, nothing of it runs any more.
+        attempts: how often it was begun.
+        result: what is shown of a good answer, see :mod:`main_server.step_results`.
+        problem: why it failed: type, title and detail.
+    """
+
+    __tablename__ = "device_steps"
+
+    task: Mapped[str] = mapped_column(primary_key=True)
+    round: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    step: Mapped[str] = mapped_column(primary_key=True)
+    device: Mapped[str] = mapped_column(primary_key=True)
+    state: Mapped[str]
+    job: Mapped[str | None]
+    started: Mapped[float]
+    finished: Mapped[float | None]
+    attempts: Mapped[int]
+    result: Mapped[dict[str, Any] | None] = mapped_column(_JSON_OR_NULL)
+    problem: Mapped[dict[str, Any] | None] = mapped_column(_JSON_OR_NULL)
+
+    __table_args__ = (
+        Index("device_steps_done", "task", "step", "device", "state", "round"),
+        Index(
+            "device_steps_failed",
+            "task",
+            "device",
+            "started",
+            sqlite_where=text("state = 'failed'"),
+        ),
+        Index("device_steps_running", "task", sqlite_where=text("state = 'running'")),
+    )

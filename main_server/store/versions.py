@@ -6,8 +6,9 @@ from pathlib import Path
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
-from main_server.rounds import NoModelYet
-from main_server.store.tables import Version
+from main_server import rounds as rules
+from main_server.store.round_ends import give_up_round
+from main_server.store.tables import Round, Version
 from shared.errors import ConfigurationError
 from shared.federated.task import Task
 from shared.federated.weights import move_durably
@@ -47,6 +48,21 @@ class Versions:
             text = f"version 0, from {device}"
             record(session, "version_made", text, task=row.task, device=device)
         return True
+
+    def add_promoted(self, row: Version, file: Path) -> None:
+        """Make a fsynced file the newest version, from which the next round starts.
+
+        A round that is not through is abandoned with that: the updates of an open one do not
+        count, and the version of an aggregated one does not go out. For callers who hold the
+        task's step lock, so that no other version comes between.
+        """
+        self.adopt(row, file)
+        with self._database.write() as session:
+            session.add(row)
+            text = f"version {row.version}: the weights of version {row.promoted_from} again"
+            given_up = give_up_round(session, row.task)
+            told = f"; {_given_up(given_up)}" if given_up else ""
+            record(session, "version_promoted", f"{text}{told}", task=row.task)
 
     def check_networks(self, tasks: Iterable[Task]) -> None:
         """Refuse a task whose network is no longer that of its versions.
@@ -92,7 +108,7 @@ class Versions:
 
     def get(self, task: str, version: int) -> Version:
         """That version. Raises NotFound."""
-        row = self.find(task, version)
+        row = self.find(task, version) if version < 2**31 else None
         if row is None:
             raise NotFound(f"There is no version {version} of task {task}.")
         return row
@@ -110,6 +126,12 @@ class Versions:
         with self._database.read() as session:
             return [*session.scalars(query)]
 
+    def round_of(self, row: Version) -> int | None:
+        """The number of the round that made a version; None where it was no round."""
+        query = select(Round.number).where(Round.task == row.task, Round.version == row.version)
+        with self._database.read() as session:
+            return session.scalar(query)
+
     def release(self, task: str, version: int) -> None:
         """Let devices that were away fetch this version by themselves.
 
@@ -119,7 +141,6 @@ class Versions:
             row = session.get(Version, (task, version))
             if row is not None and not row.released:
                 row.released = True
-                record(session, "version_released", f"version {version} goes out", task=task)
 
 
 def newest_version(session: Session, task: str) -> Version:
@@ -127,8 +148,19 @@ def newest_version(session: Session, task: str) -> Version:
     query = select(Version).where(Version.task == task).order_by(Version.version.desc()).limit(1)
     row = session.scalar(query)
     if row is None:
-        raise NoModelYet(
+        raise rules.NoModelYet(
             f"No device has offered version 0 of {task} yet. Start a device that has pictures "
             f"of it, in dataset/<device>/{task}; the page's device table says what is wrong."
         )
     return row
+
+
+def _given_up(row: Round) -> str:
+    """What is given up with a round, in words."""
+    told = f"round {row.number} is abandoned"
+    if row.version is not None:
+        return f"{told}, its version {row.version} does not go out"
+    number = len(row.updates)
+    if not number:
+        return told
+    return f"{told}, its {number} update{' does' if number == 1 else 's do'} not count"

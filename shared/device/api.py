@@ -4,15 +4,15 @@ from collections.abc import Callable
 from typing import Any
 
 from apiflask import APIBlueprint
-from flask import Response, request
+from flask import Response, jsonify, redirect, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from shared.device.device import Device
-from shared.device.schemas import RoundChoice, Status, TaskQuery, VersionChoice
+from shared.device.schemas import RoundChoice, Status, Switch, TaskQuery, VersionChoice
 from shared.federated.answers import Installed, Sent, Trained
 from shared.federated.task import Task, TrainingSettings
 from shared.web.jobs import JobControl, Work
-from shared.web.problems import NotFound
+from shared.web.problems import NotFound, is_page
 
 _PREFER = "Answers when the work is done; with Prefer: respond-async, 202 and a job at once."
 #: A picture opened by itself styles itself; it can do nothing else.
@@ -62,6 +62,17 @@ def blueprint(device: Device) -> APIBlueprint:
             "modeltrain", task.name, told(lambda job: steps.train(task, choice, job))
         )
 
+    @calls.post("/modeltrain/cancel")
+    @calls.input(TaskQuery, location="query")
+    @calls.doc(summary="Stop the training of a task that runs; it ends as cancelled")
+    def cancel_training(query_data: TaskQuery) -> dict[str, bool]:
+        task = device.store.task(query_data.task)
+        jobs = device.jobs.recent(task.name, limit=20)
+        running = [job.id for job in jobs if job.kind == "modeltrain" and job.status == "running"]
+        for job in running:
+            device.jobs.cancel(job)
+        return {"cancelled": bool(running)}
+
     @calls.post("/sendmodel")
     @calls.input(TaskQuery, location="query")
     @calls.input(RoundChoice, location="json")
@@ -89,6 +100,20 @@ def blueprint(device: Device) -> APIBlueprint:
         return device.calls.answer(
             "aggmodel", task.name, told(lambda job: steps.install(task, version, job))
         )
+
+    @calls.post("/auto_train")
+    @calls.input(TaskQuery, location="query")
+    @calls.input(Switch, location="json")
+    @calls.doc(
+        summary="Switch training on upload on or off, for a task",
+        description="Stays as it is over restarts. Off also stops a training that it has begun.",
+    )
+    def auto_train(query_data: TaskQuery, json_data: Switch) -> AnyResponse:
+        task = device.store.task(query_data.task)
+        device.auto_train.switch(task.name, json_data.on)
+        if is_page(request):
+            return redirect(f"/?task={task.name}", code=303)
+        return jsonify({"task": task.name, "auto_train": json_data.on})
 
     @calls.get("/status")
     @calls.output(Status)

@@ -4,12 +4,15 @@ from pathlib import Path
 
 from apiflask import APIFlask
 
-from shared.device import api, pages
+from shared.device import api, pages, predict_calls
 from shared.device.device import Device
 from shared.device.settings import DeviceSettings
 from shared.device.trainer_process import TRAINER_MODULE
+from shared.device.uploads import calls as upload_calls
+from shared.device.uploads import gone_calls
 from shared.web import events, health, job_calls, logs
 from shared.web.app import create_base
+from shared.web.job_control import running_work
 
 
 def build(device_toml: Path, trainer_module: str = TRAINER_MODULE) -> APIFlask:
@@ -30,8 +33,11 @@ def build(device_toml: Path, trainer_module: str = TRAINER_MODULE) -> APIFlask:
     for blueprint in (
         pages.blueprint(device),
         api.blueprint(device),
+        upload_calls.blueprint(device),
+        gone_calls.blueprint(device),
+        predict_calls.blueprint(device),
         job_calls.blueprint(device.jobs),
-        events.blueprint(device.store.database),
+        events.blueprint(device.store.database, running_work),
         health.blueprint(device.store.database, device.overview.metrics),
     ):
         app.register_blueprint(blueprint)

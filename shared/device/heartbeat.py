@@ -1,8 +1,9 @@
 """The heartbeat, and what a device does by itself when the main server answers it.
 
-Two threads: one tells the main server how this device is and never waits for
-the trainer; the other offers the first version, and fetches what was distributed
-while this device was away, by the same steps that people call.
+Three threads: one tells the main server how this device is and never waits for
+the trainer; one sees to it that a step that takes its time, and pictures that come, are
+told soon but not too often; and one offers the first version, and fetches what was
+distributed while this device was away, by the same steps that people call.
 """
 
 import logging
@@ -14,12 +15,13 @@ from typing import Any
 from shared.device.main_server_client import MainServer, MainServerAway
 from shared.device.models import GlobalModels
 from shared.device.overview import Overview
+from shared.device.progress import SHORT_SECONDS
 from shared.device.steps import Steps
 from shared.device.store import Store
 from shared.device.tables import KnownTask
 from shared.device.turns import StepRunning
 from shared.errors import FedbellError
-from shared.web.jobs import JobCancelled, Jobs
+from shared.web.jobs import JobCancelled, JobControl, Jobs
 
 _log = logging.getLogger(__name__)
 
@@ -27,6 +29,10 @@ _log = logging.getLogger(__name__)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 5.0
 #: A task that could not be looked after is left alone for so long.
 _LEFT_ALONE_SECONDS = 30
+#: What a step is at is told so often, in seconds.
+_ACTIVITY_SECONDS = 1.0
+#: Of confusions, one heartbeat carries so many cells: about half of what its body may hold.
+_MOST_TRIPLES = 2000
 
 
 class Heartbeat:
@@ -50,12 +56,20 @@ class Heartbeat:
         self._beat_now = threading.Event()
         self._tell_again = threading.Event()
         self._look_now = threading.Event()
+        self._stirred = threading.Event()
+        self._pictures_changed = threading.Event()
+        #: By task, the last evaluation that the main server has with its confusion.
+        self._known: dict[str, dict[str, Any]] = {}
+        #: By task, how many pictures to test on there have been since a version was measured:
+        #: the least.
+        self._test_pictures: dict[str, int] = {}
         self._refusal: str | None = None
         self._not_before: dict[str, float] = {}
 
     def start(self) -> None:
-        """Start both threads."""
-        for work in (self._beat, self._look_after_tasks):
+        """Start all threads."""
+        self._steps.turns.when_taken = self._stirred.set
+        for work in (self._beat, self._beat_while_stirring, self._look_after_tasks):
             threading.Thread(target=work, name=work.__name__, daemon=True).start()
 
     def wake(self, only_news: bool = False) -> None:
@@ -68,6 +82,28 @@ class Heartbeat:
         if not only_news:
             self._tell_again.set()
         self._beat_now.set()
+
+    def pictures_changed(self) -> None:
+        """Pictures came or went: tell the main server in a moment, and look after the tasks."""
+        self._pictures_changed.set()
+        self._stirred.set()
+
+    def _beat_while_stirring(self) -> None:
+        """Beat for what changes often, at most once a second; not for steps that are short."""
+        while True:
+            self._stirred.wait()
+            self._stirred.clear()
+            time.sleep(SHORT_SECONDS)
+            while True:
+                if self._pictures_changed.is_set():
+                    self._pictures_changed.clear()
+                    self._not_before.clear()
+                    self._beat_now.set()
+                if (self._steps.turns.longest() or 0) < SHORT_SECONDS:
+                    break
+                if self._main_server.reachability.reachable and self._refusal is None:
+                    self._beat_now.set()
+                time.sleep(_ACTIVITY_SECONDS)
 
     def _beat(self) -> None:
         pause, due = _FIRST_PAUSE, 0.0
@@ -95,9 +131,11 @@ class Heartbeat:
 
     def _tell(self, status: dict[str, Any]) -> float:
         """One heartbeat; seconds until the next."""
-        greeting = self._main_server.tell(status)
+        body = self._without_known(status)
+        greeting = self._main_server.tell(body)
         self._refusal = self._overview.refusal = None
         first = not self._store.tasks()
+        self._note_known(body, greeting.federation)
         self._store.adopt(
             greeting.federation,
             [
@@ -107,6 +145,28 @@ class Heartbeat:
         )
         self._look_now.set()
         return 0 if first and greeting.tasks else greeting.heartbeat_seconds
+
+    def _without_known(self, status: dict[str, Any]) -> dict[str, Any]:
+        """``status`` with only those confusions that the main server may not have."""
+        tasks, room = dict(status["tasks"]), _MOST_TRIPLES
+        for name, told in tasks.items():
+            evaluation = told["evaluation"] or {}
+            cells = len(evaluation.get("confusion") or ())
+            if cells > room or (cells and self._known.get(name) == evaluation):
+                spared = {key: value for key, value in evaluation.items() if key != "confusion"}
+                tasks[name] = told | {"evaluation": spared}
+            else:
+                room -= cells
+        return status | {"tasks": tasks}
+
+    def _note_known(self, told: dict[str, Any], federation: str) -> None:
+        """Remember the confusions that were told, but to a federation that has those versions."""
+        if federation != self._store.federation():
+            self._known.clear()
+            return
+        for name, task in told["tasks"].items():
+            if (task["evaluation"] or {}).get("confusion"):
+                self._known[name] = task["evaluation"]
 
     def _refused(self, error: FedbellError) -> None:
         if isinstance(error, MainServerAway):
@@ -137,7 +197,8 @@ class Heartbeat:
                     _log.exception("task %s", row.name)
                     self._leave_alone(row)
                     changed = False
-                if changed:
+                if changed:  # and perhaps the main server has something new to say
+                    self._tell_again.set()
                     self._beat_now.set()
 
     def _leave_alone(self, row: KnownTask) -> None:
@@ -146,27 +207,35 @@ class Heartbeat:
     def _look_after(self, row: KnownTask) -> bool:
         """Offer version 0, or fetch what was missed; whether there was something to do."""
         task = row.task
-        if not any(self._overview.counts(task).values()):
+        counts = self._overview.counts(task)
+        if not any(counts.values()):
             return False  # this device takes no part in the task
         self._models.prepare(task)
         if row.version is None:
             self._models.offer_initial(task)
             return True
         wanted = row.distributed_version
-        if wanted is None or self._has(task.name, wanted):
+        if wanted is None or self._has(task.name, wanted, counts["test"]):
             return False
         # A job only once it is its turn: people see what runs, not what waits.
-        with self._steps.turns.take(task.name, "aggmodel"):
-            self._jobs.run(
-                "aggmodel",
-                task.name,
-                lambda control: self._steps.install_in_turn(task, wanted, control),
-            )
+        with self._steps.turns.take(task.name, "aggmodel") as turn:
+
+            def install(control: JobControl) -> dict[str, Any]:
+                turn.control = control
+                return self._steps.install_in_turn(task, wanted, control)
+
+            self._jobs.run("aggmodel", task.name, install)
+        self._test_pictures[task.name] = counts["test"]
         return True
 
-    def _has(self, task: str, version: int) -> bool:
+    def _has(self, task: str, version: int, test_pictures: int) -> bool:
         """Whether that version is installed and measured, as far as it can be, or a newer one."""
         model = self._store.installed(task)
         if model is None or model.version < version:
             return False
-        return model.version > version or bool(model.evaluation or model.problem)
+        if model.version > version or model.evaluation:
+            return True
+        # One that could not be measured perhaps can with more pictures to test on.
+        before = self._test_pictures.get(task, test_pictures)
+        self._test_pictures[task] = min(before, test_pictures)
+        return bool(model.problem) and test_pictures <= before

@@ -3,18 +3,23 @@
 from typing import Any
 
 from shared.device import pictures
+from shared.device.auto_train import AutoTrain
 from shared.device.main_server_client import MainServer
 from shared.device.models import GlobalModels
+from shared.device.progress import activity, with_times
 from shared.device.settings import DeviceSettings
 from shared.device.store import Store
 from shared.device.tables import InstalledModel, PendingUpdate
 from shared.device.trainer_process import Trainer
+from shared.device.turns import Turns
+from shared.device.uploads import Uploads
 from shared.federated.task import Task
 from shared.web.health import Metrics
 from shared.web.jobs import Job, Jobs
 
 #: The main server takes no longer sentences.
-_LONGEST_PROBLEM = 2000
+_LONGEST_SENTENCE = 2000
+_JOBS_LOOKED_AT = 20
 
 
 class Overview:
@@ -28,6 +33,9 @@ class Overview:
         trainer: Trainer,
         models: GlobalModels,
         jobs: Jobs,
+        turns: Turns,
+        uploads: Uploads,
+        auto_train: AutoTrain,
     ) -> None:
         self._settings = settings
         self._store = store
@@ -35,12 +43,16 @@ class Overview:
         self._trainer = trainer
         self._models = models
         self._jobs = jobs
+        self._turns = turns
+        self._uploads = uploads
+        self._auto_train = auto_train
         #: Why the main server does not take the heartbeat, if it answers and does not.
         self.refusal: str | None = None
 
     def status(self) -> dict[str, Any]:
         """What ``GET /status`` answers."""
         reachability = self._main_server.reachability
+        rows = self._store.tasks()
         return {
             "device": self._settings.device_name,
             "url": self._settings.device_url,
@@ -53,7 +65,9 @@ class Overview:
             },
             "federation": self._store.federation(),
             "trainer": {"state": self._trainer.state, "pid": self._trainer.pid},
-            "tasks": {row.name: self._task(row.task) for row in self._store.tasks()},
+            "tasks": {row.name: self._task(row.task) for row in rows},
+            "limits": self._settings.limits,
+            "gone_pictures": self._gone_pictures([row.name for row in rows]),
         }
 
     def heartbeat(self) -> dict[str, Any]:
@@ -62,13 +76,16 @@ class Overview:
         for row in self._store.tasks():
             task = row.task
             installed = self._store.installed(task.name)
-            problem = self.problem(task, installed)
             tasks[task.name] = {
                 "num_samples": self.counts(task)["train"],
                 "version": installed.version if installed else None,
                 "evaluation": _evaluation(installed),
-                "problem": problem[:_LONGEST_PROBLEM] if problem else None,
+                # The first keeps a device from taking part, the second does not.
+                "problem": _shortened(self.hindrance(task)),
+                "reservation": _shortened(installed.problem if installed else None),
             }
+            if at := activity(self._turns.running(task.name)):
+                tasks[task.name]["activity"] = at.model_dump()
         return {
             "device": self._settings.device_name,
             "url": self._settings.device_url,
@@ -105,31 +122,48 @@ class Overview:
 
     def counts(self, task: Task) -> dict[str, int]:
         """Pictures of a task, by split."""
-        return pictures.counts(self._settings.pictures(task.name), task)
+        return pictures.by_split(self.classes(task))
+
+    def classes(self, task: Task) -> dict[str, dict[str, int]]:
+        """Pictures of a task, by class and split, those of its folder and uploaded ones."""
+        directory = self._settings.pictures(task.name)
+        return pictures.by_class(directory, task, self._uploads.counts(task))
 
     def hindrance(self, task: Task) -> str | None:
         """Why a task cannot work on this device now, and what to do; None: it can."""
+        directory = self._settings.pictures(task.name)
         return self._models.problems.get(task.name) or pictures.problem(
-            self._settings.pictures(task.name), task
+            directory, task, self._uploads.counts(task)
         )
 
-    def problem(self, task: Task, installed: InstalledModel | None) -> str | None:
-        """What people should know: a hindrance, or why the model could not be measured."""
-        return self.hindrance(task) or (installed.problem if installed else None)
+    def _gone_pictures(self, tasks: list[str]) -> dict[str, int]:
+        # Before the main server has told its tasks, none is known to be gone.
+        return self._uploads.of_gone_tasks(tasks) if self._store.federation() else {}
 
     def _task(self, task: Task) -> dict[str, Any]:
         installed = self._store.installed(task.name)
-        jobs = self._jobs.recent(task.name, limit=5)
-        running = [job.as_json() for job in jobs if job.status == "running"]
+        jobs = self._jobs.recent(task.name, limit=_JOBS_LOOKED_AT)
+        running = [_running(job) for job in jobs if job.status == "running"]
+        classes = self.classes(task)
+        hindrance = self.hindrance(task)
         return {
-            "num_samples": self.counts(task),
+            "num_samples": pictures.by_split(classes),
+            "classes": classes,
+            "uploads": {
+                "total": self._uploads.total(task),
+                "unlabelled": self._uploads.unlabelled(task),
+                "untrained": self._uploads.untrained(task),
+                "bytes": self._uploads.bytes,  # of all tasks together, as its limit is
+            },
+            "auto_train": self._auto_train.is_on(task.name),
+            "auto_train_problem": self._auto_train.problems.get(task.name),
             "version": installed.version if installed else None,
             "evaluation": _evaluation(installed),
             "pending": _pending(self._store.pending(task.name)),
             "job": running[0] if running else None,
             "last_job": _last(jobs),
-            "problem": self.problem(task, installed),
-            "can_train": self.hindrance(task) is None,
+            "problem": hindrance or (installed.problem if installed else None),
+            "can_train": hindrance is None,
             "skipped": self._store.unreadable(task.name),
         }
 
@@ -138,6 +172,16 @@ def _evaluation(installed: InstalledModel | None) -> dict[str, Any] | None:
     if installed is None or installed.evaluation is None:
         return None
     return {"version": installed.version, **installed.evaluation}
+
+
+def _shortened(sentence: str | None) -> str | None:
+    return sentence and sentence[:_LONGEST_SENTENCE]
+
+
+def _running(job: Job) -> dict[str, Any]:
+    """A job that runs, how long it has been and may yet be."""
+    progress = job.progress and with_times(job.progress, job.started)
+    return job.as_json() | {"progress": progress}
 
 
 def _pending(row: PendingUpdate | None) -> dict[str, Any] | None:
@@ -153,10 +197,17 @@ def _pending(row: PendingUpdate | None) -> dict[str, Any] | None:
 
 
 def _last(jobs: list[Job]) -> dict[str, Any] | None:
-    """The job that ended last: what it was, how it ended, and if it failed, why."""
-    ended = [job for job in jobs if job.finished is not None]
+    """The job to tell of: what it was, how it ended, and if it failed, why.
+
+    The one that ended last; but a device that fetches a version by itself makes nothing good
+    of what failed before.
+    """
+    ended = sorted(
+        (job for job in jobs if job.finished is not None), key=lambda job: job.finished or 0
+    )
     if not ended:
         return None
-    job = max(ended, key=lambda job: job.finished or 0)
+    told = [job for job in ended if (job.kind, job.status) != ("aggmodel", "done")]
+    job = told[-1] if told and told[-1].status == "failed" else ended[-1]
     names = ("id", "kind", "status", "finished", "problem")
     return {name: getattr(job, name) for name in names}

@@ -1,5 +1,9 @@
-"""A task's pictures as the web side sees them: counted and looked over, never opened."""
+"""A task's pictures as the web side sees them: counted and looked over, never opened.
 
+Some lie in the folders of a data set, others were uploaded; both count alike.
+"""
+
+from collections.abc import Mapping
 from pathlib import Path
 from unicodedata import normalize
 
@@ -9,14 +13,38 @@ from shared.federated.task import Task
 
 SPLITS = ("train", "valid", "test")
 
-
-def counts(directory: Path, task: Task) -> dict[str, int]:
-    """Number of pictures by split; 0 where a split is missing or may not be read."""
-    return {split: _count(directory / split, task) for split in SPLITS}
+#: Number of pictures by class, and by split.
+ClassCounts = Mapping[str, Mapping[str, int]]
 
 
-def problem(directory: Path, task: Task) -> str | None:
-    """Why this device cannot train the task with what lies in ``directory``; None if it can."""
+def by_class(directory: Path, task: Task, uploaded: ClassCounts) -> dict[str, dict[str, int]]:
+    """Number of pictures by class and split, of every class of the task.
+
+    Args:
+        directory: the folder of the task's splits; 0 where one is missing or may not be read.
+        uploaded: numbers of the uploaded ones, which are added.
+    """
+    return {
+        name: {
+            split: _count(directory / split, name) + uploaded.get(name, {}).get(split, 0)
+            for split in SPLITS
+        }
+        for name in task.classes
+    }
+
+
+def by_split(classes: ClassCounts) -> dict[str, int]:
+    """Number of pictures by split, of all classes that :func:`by_class` counted."""
+    return {split: sum(numbers[split] for numbers in classes.values()) for split in SPLITS}
+
+
+def problem(directory: Path, task: Task, uploaded: ClassCounts) -> str | None:
+    """Why this device cannot train the task with the pictures it has; None if it can.
+
+    Args:
+        directory: the folder of the task's splits.
+        uploaded: numbers of the uploaded ones.
+    """
     try:
         known = {normalize("NFC", name) for name in task.classes}
         for split in SPLITS:
@@ -26,19 +54,34 @@ def problem(directory: Path, task: Task) -> str | None:
                         f"{folder} is no class of task {task.name}. Rename or remove the folder, "
                         "or add the class to the task."
                     )
-        if not count_pictures(directory / "train", task.classes):
+        if not has_training_pictures(directory, task, uploaded):
             return (
-                f"There is no picture to train on. Put .jpg or .png files into "
-                f"{directory / 'train'}/<class>/, where <class> is one of: "
-                f"{', '.join(task.classes[:10])}{', …' if len(task.classes) > 10 else ''}."
+                "There is no picture to train on. Upload some on this device's page, or put "
+                f".jpg or .png files into {directory / 'train'}/<class>/, where <class> is one "
+                f"of: {', '.join(task.classes[:10])}{', …' if len(task.classes) > 10 else ''}."
             )
     except FedbellError as error:
         return error.detail
     return None
 
 
-def _count(directory: Path, task: Task) -> int:
+def has_training_pictures(directory: Path, task: Task, uploaded: ClassCounts) -> bool:
+    """Whether there is a picture to train on.
+
+    Args:
+        directory: the folder of the task's splits.
+        uploaded: numbers of the uploaded ones.
+
+    Raises:
+        UnreadableFolder
+    """
+    if any(numbers.get("train") for numbers in uploaded.values()):
+        return True
+    return count_pictures(directory / "train", task.classes) > 0
+
+
+def _count(split: Path, name: str) -> int:
     try:
-        return count_pictures(directory, task.classes)
+        return count_pictures(split, [name])
     except FedbellError:
         return 0

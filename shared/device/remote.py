@@ -4,6 +4,9 @@ from typing import Any
 
 from shared.errors import FedbellError
 
+#: Not: who called, where to, how often, how slowly.
+_ABOUT_THE_CONTENT = set(range(400, 500)) - {401, 403, 408, 425, 429}
+
 
 class RemoteProblem(FedbellError):
     """Problem details of the main server or the trainer, which keep type, title and detail.
@@ -22,6 +25,11 @@ class RemoteProblem(FedbellError):
     def kind(self) -> str:
         """The other side's, such as ``stale-update``."""
         return str(self._members["type"]).removeprefix("urn:fedbell:problem:")
+
+    @property
+    def is_about_the_content(self) -> bool:
+        """Whether a call was refused for what came with it: the same again would be, too."""
+        return self._members["status"] in _ABOUT_THE_CONTENT
 
     def as_problem(self) -> dict[str, Any]:
         """What the other side said."""

@@ -45,6 +45,18 @@ class DeviceSettings(ServerSettings):
     #: Threads TensorFlow computes with; default: half of the processors of this machine.
     #: Processors that training may use; None: all, after whoever else wants them.
     trainer_threads: int | None = Field(default=None, ge=1)
+    #: What people may upload: bytes and pixels of one picture; pictures and bytes of one call.
+    most_picture_bytes: int = Field(default=20 * 1024**2, gt=0, le=200 * 1024**2)
+    most_picture_pixels: int = Field(default=50_000_000, gt=0, le=100_000_000)
+    most_upload_pictures: int = Field(default=1000, ge=1, le=100_000)
+    most_upload_bytes: int = Field(default=512 * 1024**2, gt=0)
+    #: How much disk all uploaded pictures may take, and what they leave free.
+    picture_store_bytes: int = Field(default=5 * 1024**3, gt=0)
+    least_free_bytes: int = Field(default=100 * 1024**2, ge=0)
+    #: Train on upload, unless somebody switched it; for so many epochs; so long after the last.
+    auto_train: bool = False
+    auto_train_epochs: int = Field(default=3, ge=1, le=1000)
+    auto_train_quiet_seconds: float = Field(default=2, ge=0, le=3600)
     #: The largest global model that is taken.
     most_model_bytes: int = Field(default=512 * 1024**2, gt=0)
     #: How long the main server may take to be connected, and to send or take the next bytes.
@@ -63,6 +75,17 @@ class DeviceSettings(ServerSettings):
     def hosts(self) -> list[str]:
         """All host names this server answers for: its own address too."""
         return [*super().hosts, urlsplit(self.device_url).hostname or ""]
+
+    @property
+    def limits(self) -> dict[str, int]:
+        """What whoever uploads pictures has to know, by the settings' names."""
+        return {
+            "most_picture_bytes": self.most_picture_bytes,
+            "most_picture_pixels": self.most_picture_pixels,
+            "most_upload_pictures": self.most_upload_pictures,
+            "most_upload_bytes": self.most_upload_bytes,
+            "picture_store_bytes": self.picture_store_bytes,
+        }
 
     def pictures(self, task: str) -> Path:
         """The folder of a task's splits, which need not exist."""

@@ -12,6 +12,7 @@ from shared.device.store import NothingToSend, Store
 from shared.device.tables import InstalledModel, PendingUpdate
 from shared.device.trainer_process import Trainer
 from shared.device.turns import Turns
+from shared.device.uploads import Uploads
 from shared.federated.task import Task, TrainingSettings
 from shared.web.jobs import JobControl
 
@@ -26,20 +27,25 @@ class Steps:
         main_server: MainServer,
         trainer: Trainer,
         models: GlobalModels,
+        uploads: Uploads,
     ) -> None:
         self._settings = settings
         self._store = store
         self._main_server = main_server
         self._trainer = trainer
         self._models = models
+        self._uploads = uploads
         self.turns = Turns(settings.device_name)
 
-    def train(self, task: Task, choice: dict[str, Any], control: JobControl) -> dict[str, Any]:
+    def train(
+        self, task: Task, choice: dict[str, Any], control: JobControl, by_itself: bool = False
+    ) -> dict[str, Any]:
         """Train the newest global model on this device's own pictures.
 
         Args:
             task: what to train.
             choice: TrainingSettings that differ from the task's.
+            by_itself: train on upload began it.
 
         Returns:
             What ``modeltrain`` answers. The result is the task's pending update.
@@ -54,11 +60,15 @@ class Steps:
             version = base.model.version
             settings = TrainingSettings(**task.training.model_dump() | choice)
             file = self._store.new_file("updates", task.name)
+            asked = time.time()  # what is labelled anew from here on is not marked
+            new = self._uploads.untrained(task)
+            uploaded = self._uploads.for_trainer(task)
             trained = self._trainer.call(
                 "train",
                 control,
                 task=task.model_dump(mode="json"),
                 pictures=str(self._settings.pictures(task.name)),
+                uploaded=uploaded,
                 start=str(self._store.model_file(base.model)),
                 settings=settings.model_dump(),
                 seed=_seed(task, self._settings.device_name, version),
@@ -74,7 +84,7 @@ class Steps:
                 "num_samples": trained["num_samples"],
                 "history": trained["history"],
                 "evaluation": trained["evaluation"],
-                "skipped": trained["skipped"],
+                "skipped": len(trained["skipped"]),
                 "seconds": round(time.monotonic() - started, 3),
             }
             row = PendingUpdate(
@@ -83,11 +93,13 @@ class Steps:
                 num_samples=trained["num_samples"],
                 metrics=trained["metrics"],
                 file=file.name,
-                result=result,
+                result=result | {"unreadable": trained["skipped"]},
                 trained=time.time(),
                 answer=None,
             )
-            self._store.keep_update(row, federation)
+            self._store.keep_update(row, federation, new, by_itself)
+            had = [str(row[2]) for rows in uploaded.values() for row in rows]
+            self._uploads.mark_trained(task, had, asked)
         return result
 
     def send(self, task: Task, round_number: int | None, control: JobControl) -> dict[str, Any]:
@@ -151,7 +163,7 @@ class Steps:
             "installed": True,
             "evaluation": model.evaluation,
             **({"reservation": reservation} if reservation else {}),
-            "skipped": self._store.unreadable(task.name),
+            "skipped": len(self._store.unreadable(task.name)),
         }
 
     def _evaluate(self, task: Task, model: InstalledModel, control: JobControl) -> InstalledModel:
@@ -162,6 +174,7 @@ class Steps:
                 control,
                 task=task.model_dump(mode="json"),
                 pictures=str(self._settings.pictures(task.name)),
+                uploaded=self._uploads.for_trainer(task),
                 weights=str(self._store.model_file(model)),
             )
         except RemoteProblem as error:

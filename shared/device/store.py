@@ -17,6 +17,7 @@ from uuid import uuid4
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
+from shared.device.auto_train_notes import note_new_update
 from shared.device.tables import (
     DeviceTables,
     Fact,
@@ -24,6 +25,7 @@ from shared.device.tables import (
     KnownTask,
     PendingUpdate,
     UnreadablePictures,
+    UploadedPicture,
 )
 from shared.errors import FedbellError
 from shared.federated.task import Task
@@ -151,6 +153,8 @@ class Store:
             if former not in {None, federation}:
                 session.execute(delete(InstalledModel))
                 session.execute(delete(PendingUpdate))
+                # What was learned from them went to the former one.
+                session.execute(update(UploadedPicture).values(trained=None))
                 message = "Another federation: models and updates of the former one are forgotten"
                 record(session, "federation", message, device=self._device)
             session.merge(Fact(name=_FEDERATION, value=federation))
@@ -212,8 +216,16 @@ class Store:
         with self.database.read() as session:
             return session.get(PendingUpdate, task)
 
-    def keep_update(self, row: PendingUpdate, federation: str) -> None:
+    def keep_update(
+        self, row: PendingUpdate, federation: str, new: int = 0, by_itself: bool = False
+    ) -> None:
         """Make a file in ``updates`` the pending update; the one before it is removed.
+
+        Args:
+            row: the update.
+            federation: what it was trained for.
+            new: how many of its pictures were never trained on before.
+            by_itself: train on upload began the training.
 
         Raises:
             FederationChanged: it was trained for another federation.
@@ -227,6 +239,7 @@ class Store:
                 f"accuracy {row.metrics.get('accuracy', 0):.3f}"
             )
             record(session, "trained", message, task=row.task, device=self._device)
+            note_new_update(session, row, new, by_itself)
             session.merge(row)
         if before and before != row.file:
             with self._update_files:

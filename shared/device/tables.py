@@ -1,8 +1,8 @@
 """The tables of a device's store."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
-from sqlalchemy import JSON
+from sqlalchemy import JSON, String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from shared.federated.task import Task
@@ -73,6 +73,52 @@ class PendingUpdate(DeviceTables):
     trained: Mapped[float]
     #: What the main server answered when it was sent; None before.
     answer: Mapped[dict[str, Any] | None]
+
+
+class UploadedPicture(DeviceTables):
+    """A picture that a person gave this device; its file is named after the hash.
+
+    Times are in seconds since 1970.
+    """
+
+    __tablename__ = "uploaded_pictures"
+
+    task: Mapped[str] = mapped_column(primary_key=True)
+    #: Of the file as it is kept.
+    sha256: Mapped[str] = mapped_column(primary_key=True)
+    #: One of the task's classes; None: it waits for one.
+    label: Mapped[str | None]
+    #: What the label was told by: the file's name, or a choice.
+    label_from: Mapped[Literal["name", "choice"] | None] = mapped_column(String)
+    #: train, valid or test; None without a label.
+    split: Mapped[str | None]
+    #: What the file was called where it came from: told nowhere else.
+    name: Mapped[str]
+    format: Mapped[Literal["jpeg", "png"]] = mapped_column(String)
+    width: Mapped[int]
+    height: Mapped[int]
+    bytes: Mapped[int]
+    #: When it came; each of a task at another time.
+    added: Mapped[float]
+    #: When its label or split was chosen last.
+    labelled: Mapped[float | None]
+    #: The model was tried on it, and nobody has labelled it: it is no picture to train on.
+    tried: Mapped[bool]
+    #: When it was trained on last, with the label it has.
+    trained: Mapped[float | None]
+
+    #: Its file's name, in the folder of the task.
+    file: Mapped[str]
+
+
+class UploadedThumbnail(DeviceTables):
+    """The thumbnail of an uploaded picture: a small JPEG."""
+
+    __tablename__ = "uploaded_thumbnails"
+
+    task: Mapped[str] = mapped_column(primary_key=True)
+    sha256: Mapped[str] = mapped_column(primary_key=True)
+    jpeg: Mapped[bytes]
 
 
 class Fact(DeviceTables):

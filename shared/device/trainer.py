@@ -6,7 +6,8 @@ which libraries cannot reach: what they print goes to standard error.
 
 A request is {"id", "operation", …}, answered with {"id", "started"}, any number of
 {"id", "progress"}, and {"id", "result"} or {"id", "problem"}; {"cancel": id} asks to stop
-one. They are served one at a time, in order, but for what only draws: that goes on beside.
+one. They are served one at a time, in order, but for drawing and answering for single
+pictures: these go on beside.
 When standard input ends, the parent is gone, and so is this process, whatever it is doing.
 """
 
@@ -26,7 +27,7 @@ from shared.web import logs
 _NICENESS = 5
 
 #: Nobody who looks at a page waits for a training to end.
-_BESIDE = frozenset({"draw"})
+_BESIDE = frozenset({"draw", "predict"})
 
 _log = logging.getLogger(__name__)
 
@@ -48,7 +49,8 @@ class Trainer:
         os.dup2(2, 1)
         self._requests: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._cancelled: set[int] = set()
-        self._operations: Operations | None = None
+        self._operations: Operations = {}
+        self._ready = threading.Event()
         self._writing = threading.Lock()
 
     def run(self, prepare: Callable[[], Operations]) -> NoReturn:
@@ -59,12 +61,17 @@ class Trainer:
                 is noticed meanwhile too.
         """
         threading.Thread(target=self._listen, daemon=True).start()
-        operations = self._operations = prepare()
+        self._operations = prepare()
         self._reply(ready=True)
+        self._ready.set()
         while True:
-            self._serve(operations, self._requests.get())
+            self._serve(self._requests.get())
 
-    def _serve(self, operations: Operations, request: dict[str, Any]) -> None:
+    def _serve_beside(self, request: dict[str, Any]) -> None:
+        self._ready.wait()
+        self._serve(request)
+
+    def _serve(self, request: dict[str, Any]) -> None:
         number, operation = request.pop("id"), request.pop("operation")
 
         def report(progress: dict[str, Any]) -> None:
@@ -72,7 +79,7 @@ class Trainer:
 
         self._reply(id=number, started=True)
         try:
-            result = operations[operation](
+            result = self._operations[operation](
                 **request, report=report, cancelled=lambda: number in self._cancelled
             )
         except FedbellError as error:
@@ -92,9 +99,9 @@ class Trainer:
             message = json.loads(line)
             if "cancel" in message:
                 self._cancelled.add(message["cancel"])
-            elif message["operation"] in _BESIDE and self._operations is not None:
-                arguments = self._operations, message
-                threading.Thread(target=self._serve, args=arguments, daemon=True).start()
+            elif message["operation"] in _BESIDE:
+                beside = threading.Thread(target=self._serve_beside, args=(message,), daemon=True)
+                beside.start()
             else:
                 self._requests.put(message)
         os._exit(0)

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any, Literal, cast
 
+from shared.device.progress import Pace
 from shared.device.remote import RemoteProblem
 from shared.device.settings import DeviceSettings
 from shared.errors import FedbellError
@@ -128,7 +129,7 @@ class Trainer:
     def _wait(
         self, replies: "queue.SimpleQueue[dict[str, Any]]", control: JobControl | None
     ) -> dict[str, Any]:
-        began, unreported = False, None
+        began, unreported, pace = False, None, Pace()
         due = time.monotonic() + _REPORT_SECONDS
         while True:
             try:
@@ -141,7 +142,8 @@ class Trainer:
                 unreported, due = None, time.monotonic() + _REPORT_SECONDS
                 continue
             began = began or "started" in reply
-            unreported = reply.get("progress", unreported)
+            if "progress" in reply:
+                unreported = pace.timed(reply["progress"])
             if control and unreported and ("result" in reply or "problem" in reply):
                 control.report(unreported, at_once=False)
             if "result" in reply:

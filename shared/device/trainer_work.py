@@ -2,51 +2,30 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from shared.datasets import RECIPE, EmptySplit, decode, read_split
+from shared.datasets import RECIPE, EmptySplit
+from shared.device.trainer_pictures import Pictures, Split, Uploaded
+from shared.device.trainer_predictions import Predictions
+from shared.federated.evaluation import MOST_CELLS, Confusion
 from shared.federated.task import Task, TrainingSettings
-from shared.federated.update import UpdateHeader
+from shared.federated.update import UpdateHeader, short_history
 from shared.federated.weights import read_weights, write_weights
 from shared.learning.determinism import make_deterministic
-from shared.learning.evaluation import evaluate
+from shared.learning.evaluation import Evaluation, evaluate
 from shared.learning.features import FeatureStore
 from shared.learning.network import Network, build_network
-from shared.learning.training import TrainingCancelled, train
+from shared.learning.training import train
 
 #: Every training is seeded by its caller; this one is for whatever asks no caller.
 _SEED = 1
 
 Report = Callable[[dict[str, Any]], None]
 Cancelled = Callable[[], bool]
-
-
-@dataclass(frozen=True)
-class _Split:
-    """The readable pictures of a split: features (n, …), labels int64 (n,), and the others.
-
-    There is at least one picture, but perhaps no readable one.
-    """
-
-    directory: Path
-    features: npt.NDArray[Any]
-    labels: npt.NDArray[np.int64]
-    skipped: list[dict[str, str]]
-
-    @property
-    def problem(self) -> str | None:
-        """Why there is nothing to work with; None: there is."""
-        if len(self.labels):
-            return None
-        return (
-            f"No picture in {self.directory} can be read; the first one: "
-            f"{self.skipped[0]['reason']}"
-        )
 
 
 class TrainerWork:
@@ -71,6 +50,7 @@ class TrainerWork:
             "train": self.train,
             "evaluate": self.evaluate,
             "draw": self.draw,
+            "predict": Predictions(self._backbone_directory).predict,
         }
         self._drawing = threading.Lock()
 
@@ -104,6 +84,7 @@ class TrainerWork:
         output: str,
         report: Report,
         cancelled: Cancelled,
+        uploaded: Uploaded | None = None,
     ) -> dict[str, Any]:
         """Train from the weights in ``start`` and write the update to ``output``.
 
@@ -112,6 +93,7 @@ class TrainerWork:
             pictures: folder of its splits; without validation pictures there are no val_ metrics.
             settings: TrainingSettings, as JSON.
             header: device and base_version of the update.
+            uploaded: pictures that lie elsewhere, taken after those of each split's folder.
 
         Returns:
             num_samples (pictures trained on), history, metrics (its last epoch),
@@ -123,11 +105,11 @@ class TrainerWork:
         """
         chosen = TrainingSettings.model_validate(settings)
         network = self._network(task)
-        learned = self._split(network, Path(pictures), "train", report, cancelled)
+        album = Pictures(self._store, network, Path(pictures), uploaded, report, cancelled)
+        learned = album.split("train")
         if learned.problem:
             raise EmptySplit(learned.problem)
-        validation = self._split_if_any(network, Path(pictures), "valid", report, cancelled)
-        test = self._split_if_any(network, Path(pictures), "test", report, cancelled)
+        validation, test = album.split_if_any("valid"), album.split_if_any("test")
         network.load(read_weights(Path(start)))
         epochs: dict[str, list[float]] = {}
 
@@ -146,15 +128,17 @@ class TrainerWork:
             task=network.task.name,
             num_samples=len(learned.labels),
             metrics=metrics,
+            history=short_history(history),
             fingerprint=network.fingerprint,
             **header,
         )
         write_weights(Path(output), network.weights(), complete.as_metadata())
+        measured_alone = _measure(network, test) if test else None
         return {
             "num_samples": len(learned.labels),
             "history": history,
             "metrics": metrics,
-            "evaluation": _measure(network, test) if test else None,
+            "evaluation": measured_alone and _numbers(measured_alone),
             "skipped": [
                 picture
                 for split in (learned, validation, test)
@@ -164,21 +148,29 @@ class TrainerWork:
         }
 
     def evaluate(
-        self, task: Any, pictures: str, weights: str, report: Report, cancelled: Cancelled
+        self,
+        task: Any,
+        pictures: str,
+        weights: str,
+        report: Report,
+        cancelled: Cancelled,
+        uploaded: Uploaded | None = None,
     ) -> dict[str, Any]:
         """Measure the weights of a file on the split ``test``.
 
         Returns:
-            evaluation (accuracy, loss, num_samples; None when no picture can be read),
-            problem (why it is None), skipped.
+            evaluation (accuracy, loss, num_samples, confusion; None when no picture can be
+            read), problem (why it is None), skipped.
 
         Raises:
             EmptySplit: there is no test picture.
         """
         network = self._network(task)
-        split = self._split(network, Path(pictures), "test", report, cancelled)
+        album = Pictures(self._store, network, Path(pictures), uploaded, report, cancelled)
+        split = album.split("test")
         network.load(read_weights(Path(weights)))
-        evaluation = _measure(network, split)
+        measured = _measure(network, split)
+        evaluation = measured and _numbers(measured) | {"confusion": _cells(measured.confusion)}
         return {"evaluation": evaluation, "problem": split.problem, "skipped": split.skipped}
 
     def draw(
@@ -207,57 +199,25 @@ class TrainerWork:
             self._networks[task.name] = network
         return network
 
-    def _split_if_any(
-        self,
-        network: Network,
-        directory: Path,
-        name: str,
-        report: Report,
-        cancelled: Cancelled,
-    ) -> _Split | None:
-        try:
-            return self._split(network, directory, name, report, cancelled)
-        except EmptySplit:
-            return None
 
-    def _split(
-        self,
-        network: Network,
-        directory: Path,
-        name: str,
-        report: Report,
-        cancelled: Cancelled,
-    ) -> _Split:
-        pictures = read_split(directory / name, network.task.classes)
-
-        def on_progress(done: int, total: int) -> None:
-            report({"phase": "features", "split": name, "done": done, "total": total})
-            if cancelled():
-                raise TrainingCancelled("Cancelled while the pictures were read.")
-
-        features = self._store.features(
-            network,
-            [picture.sha256 for picture in pictures],
-            lambda index: decode(pictures[index].path, network.task.image_size),
-            on_progress,
-        )
-        skipped = [
-            {"picture": str(pictures[index].path.relative_to(directory)), "reason": reason}
-            for index, reason in sorted(features.unreadable.items())
-        ]
-        labels = np.array([pictures[index].label for index in features.kept], np.int64)
-        return _Split(directory / name, features.array, labels, skipped)
+def _measure(network: Network, split: Split) -> Evaluation | None:
+    return None if split.problem else evaluate(network, split.features, split.labels)
 
 
-def _measure(network: Network, split: _Split) -> dict[str, Any] | None:
-    if split.problem:
-        return None
-    measured = evaluate(network, split.features, split.labels)
+def _numbers(measured: Evaluation) -> dict[str, Any]:
     return {
         "accuracy": measured.accuracy,
         "loss": measured.loss,
         "num_samples": measured.num_samples,
     }
+
+
+def _cells(counts: npt.NDArray[np.int64]) -> Confusion | None:
+    """What is not zero in counts (classes, classes); None: more than is told."""
+    right, answered = (places.tolist() for places in np.nonzero(counts))
+    if len(right) > MOST_CELLS:
+        return None
+    return list(zip(right, answered, counts[right, answered].tolist(), strict=True))
 
 
 def _key(task: Task) -> tuple[Any, int]:

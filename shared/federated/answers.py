@@ -24,8 +24,8 @@ class Trained(BaseModel):
     history: dict[Metric, list[float]]
     #: Of what this device alone has learned, on its own test pictures; null without any.
     evaluation: DeviceEvaluation | None
-    #: Pictures that could not be read, and why.
-    skipped: list[dict[str, str]]
+    #: How many pictures could not be read. Which ones, only the device's own page tells.
+    skipped: int
     seconds: float
 
 
@@ -47,4 +47,5 @@ class Installed(BaseModel):
     #: Null where there are no test pictures; then ``reservation`` says so.
     evaluation: DeviceEvaluation | None
     reservation: str | None = None
-    skipped: list[dict[str, str]] = []
+    #: How many test pictures could not be read.
+    skipped: int = 0

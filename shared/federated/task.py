@@ -1,14 +1,15 @@
 """A task: one classification problem that a federation learns."""
 
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
     StringConstraints,
+    ValidationInfo,
     field_validator,
-    model_validator,
 )
 
 #: Names of tasks and devices: they become folder and file names, so nothing else is allowed.
@@ -16,6 +17,22 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 
 #: Names of classes: they become folder names too, but people like capitals and spaces.
 ClassName = Annotated[str, StringConstraints(pattern=r"^[^\s./\\][^/\\\x00-\x1f]{0,62}$")]
+
+
+Architecture = Literal["mobilenet", "catdog_cnn"]
+
+#: What a task's network is when nobody says. None: this architecture has no such thing.
+_DEFAULTS: dict[str, dict[str, Any]] = {
+    "mobilenet": {"alpha": 0.25, "image_size": 96, "backbone": "builtin", "trainable": "head"},
+    "catdog_cnn": {"alpha": None, "image_size": 100, "backbone": None, "trainable": "all"},
+}
+#: MobileNet halves the picture five times.
+_MOBILENET_STEP = 32
+
+
+def _default(field: str) -> Callable[[dict[str, Any]], Any]:
+    """Gives the field's default, which depends on the fields before it."""
+    return lambda before: _DEFAULTS[before.get("architecture", "mobilenet")][field]
 
 
 class TrainingSettings(BaseModel):
@@ -39,20 +56,23 @@ class Task(BaseModel):
     name: Name
     #: In this order they are the network's outputs.
     classes: tuple[ClassName, ...] = Field(min_length=2, max_length=1000)
-    architecture: Literal["mobilenet"] = "mobilenet"
-    #: Width of the network, as a fraction of the full MobileNet.
-    alpha: float = 0.25
+    #: "catdog_cnn" is a small network that tells two classes apart and starts from nothing.
+    architecture: Architecture = "mobilenet"
+    #: Width of a MobileNet, as a fraction of the full one.
+    alpha: float | None = Field(default_factory=_default("alpha"))
     #: Side of the square picture the network sees, in pixels.
-    image_size: int = Field(default=96, ge=32, le=512, multiple_of=32)
+    image_size: int = Field(default_factory=_default("image_size"), ge=32, le=512)
     #: "builtin", "imagenet", or "file:NAME" for a file in the device's backbone directory.
-    backbone: Annotated[str, StringConstraints(pattern=r"^(builtin|imagenet|file:[\w.-]+)$")] = (
-        "builtin"
-    )
+    backbone: (
+        Annotated[str, StringConstraints(pattern=r"^(builtin|imagenet|file:[\w.-]+)$")] | None
+    ) = Field(default_factory=_default("backbone"))
     #: What is trained: the head alone, the last pointwise block and the head, or everything.
-    trainable: Literal["head", "block", "all"] = "head"
+    trainable: Literal["head", "block", "all"] = Field(default_factory=_default("trainable"))
     strategy: Literal["fedavg"] = "fedavg"
     #: Updates without which a round is not aggregated.
     min_updates: int = Field(default=1, ge=1)
+    #: Whether a round that has all its updates is aggregated and sent out by itself.
+    auto_aggregate: bool = False
     seed: int = Field(default=1, ge=0, lt=2**31)
     training: TrainingSettings = TrainingSettings()
 
@@ -61,16 +81,48 @@ class Task(BaseModel):
         keys = {"classes", "architecture", "alpha", "image_size", "backbone", "trainable"}
         return self.model_dump(mode="json", include=keys)
 
+    @field_validator("classes")
+    @classmethod
+    def _classes_are_distinct(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
+        twice = sorted({name for name in classes if classes.count(name) > 1})
+        if twice:
+            raise ValueError(f"named twice: {', '.join(twice)}")
+        return classes
+
+    @field_validator("architecture")
+    @classmethod
+    def _fits_the_classes(cls, architecture: str, before: ValidationInfo) -> str:
+        count = len(before.data.get("classes", ()))
+        if architecture == "catdog_cnn" and count > 2:
+            raise ValueError(
+                f"catdog_cnn tells two classes apart, and there are {count}; "
+                "mobilenet takes any number"
+            )
+        return architecture
+
+    @field_validator("alpha", "backbone", "trainable")
+    @classmethod
+    def _has_a_meaning(cls, value: Any, before: ValidationInfo) -> Any:
+        architecture = before.data.get("architecture", "mobilenet")
+        default = _DEFAULTS[architecture][before.field_name or ""]
+        if architecture == "catdog_cnn" and value != default:
+            raise ValueError(
+                f"catdog_cnn is trained whole and from nothing; leave {before.field_name} out"
+            )
+        if value is None and default is not None:
+            raise ValueError(f"{architecture} needs one, such as {default!r}")
+        return value
+
     @field_validator("alpha")
     @classmethod
-    def _alpha_has_weights(cls, alpha: float) -> float:
-        if alpha not in (0.25, 0.5, 0.75, 1.0):
+    def _alpha_has_weights(cls, alpha: float | None) -> float | None:
+        if alpha not in (None, 0.25, 0.5, 0.75, 1.0):
             raise ValueError("alpha is 0.25, 0.5, 0.75 or 1.0")
         return alpha
 
-    @model_validator(mode="after")
-    def _classes_are_distinct(self) -> Self:
-        twice = sorted({name for name in self.classes if self.classes.count(name) > 1})
-        if twice:
-            raise ValueError(f"classes are named twice: {', '.join(twice)}")
-        return self
+    @field_validator("image_size")
+    @classmethod
+    def _image_size_fits(cls, size: int, before: ValidationInfo) -> int:
+        if before.data.get("architecture") == "mobilenet" and size % _MOBILENET_STEP:
+            raise ValueError(f"mobilenet sees pictures of a multiple of {_MOBILENET_STEP} pixels")
+        return size

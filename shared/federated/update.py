@@ -5,7 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from shared.errors import FedbellError
 from shared.federated.task import Name
@@ -15,6 +22,9 @@ from shared.federated.weights import Weights
 Metric = Literal["loss", "accuracy", "val_loss", "val_accuracy"]
 
 _MOST_METRICS_CHARACTERS = 500
+#: Of longer trainings an update tells the last epoch alone.
+MOST_HISTORY_EPOCHS = 100
+_MOST_HISTORY_CHARACTERS = 10_000
 
 #: More samples than any device holds; keeps sums of products exact in float64.
 MOST_SAMPLES = 2**29
@@ -39,16 +49,26 @@ class UpdateHeader(BaseModel):
     num_samples: int = Field(ge=1, le=MOST_SAMPLES)
     #: The last epoch's loss, accuracy, val_loss and val_accuracy, as far as there are any.
     metrics: Mapping[Metric, Annotated[float, Field(allow_inf_nan=False)]]
+    #: The same of every epoch; empty where there are more than MOST_HISTORY_EPOCHS.
+    history: Mapping[Metric, list[Annotated[float, Field(allow_inf_nan=False)]]] = {}
     fingerprint: str = Field(pattern=r"^[0-9a-f]{64}$")
 
-    @field_validator("metrics", mode="before")
+    @field_validator("metrics", "history", mode="before")
     @classmethod
-    def _metrics_from_text(cls, metrics: Any) -> Any:
-        if not isinstance(metrics, str):
-            return metrics
-        if len(metrics) > _MOST_METRICS_CHARACTERS:
+    def _from_text(cls, told: Any, info: ValidationInfo) -> Any:
+        if not isinstance(told, str):
+            return told
+        is_short = info.field_name == "metrics"
+        if len(told) > (_MOST_METRICS_CHARACTERS if is_short else _MOST_HISTORY_CHARACTERS):
             raise ValueError("the text is too long")
-        return json.loads(metrics)
+        return json.loads(told)
+
+    @field_validator("history")
+    @classmethod
+    def _history_is_short(cls, history: Mapping[str, list[float]]) -> Mapping[str, list[float]]:
+        if any(len(values) > MOST_HISTORY_EPOCHS for values in history.values()):
+            raise ValueError(f"it has more than {MOST_HISTORY_EPOCHS} epochs")
+        return history
 
     @classmethod
     def parse(cls, metadata: Mapping[str, str]) -> Self:
@@ -62,8 +82,17 @@ class UpdateHeader(BaseModel):
 
     def as_metadata(self) -> dict[str, str]:
         """The header as a file's metadata."""
-        texts = {name: str(value) for name, value in self.model_dump(exclude={"metrics"}).items()}
-        return texts | {"metrics": json.dumps(dict(self.metrics))}
+        objects = {"metrics", "history"} if self.history else {"metrics"}
+        plain = self.model_dump(exclude={"metrics", "history"})
+        texts = {name: str(value) for name, value in plain.items()}
+        return texts | {name: json.dumps(dict(getattr(self, name))) for name in objects}
+
+
+def short_history(history: Mapping[str, list[float]]) -> dict[str, list[float]]:
+    """A training's history as an update tells it: to six digits, empty when it is long."""
+    if any(len(values) > MOST_HISTORY_EPOCHS for values in history.values()):
+        return {}
+    return {name: [float(f"{value:.6g}") for value in values] for name, values in history.items()}
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import h5py
 import keras
@@ -37,7 +37,7 @@ def load_backbone(task: Task, backbone_directory: Path, network: keras.Model) ->
     """Load the weights that ``task.backbone`` names into ``network``.
 
     Args:
-        task: names the backbone and its width.
+        task: names the backbone and its width; its architecture is mobilenet.
         backbone_directory: this device's own folder of weight files.
         network: a MobileNet of the task's width; layers are found by name.
 
@@ -108,7 +108,7 @@ def _find(task: Task, backbone_directory: Path) -> Path:
         return _builtin(task)
     if task.backbone == "imagenet":
         return _imagenet(task, backbone_directory)
-    path = backbone_directory / task.backbone.removeprefix("file:")
+    path = backbone_directory / str(task.backbone).removeprefix("file:")
     if not path.is_file():
         raise BackboneMissing(
             f"Task {task.name} is built on {path.name}, which is not on this device. "
@@ -136,7 +136,7 @@ def _builtin(task: Task) -> Path:
 
 
 def _imagenet(task: Task, backbone_directory: Path) -> Path:
-    name, cache = imagenet_file(task.alpha), keras_models_directory()
+    name, cache = imagenet_file(cast("float", task.alpha)), keras_models_directory()
     for folder in (backbone_directory, cache):
         if (folder / name).is_file():
             return folder / name

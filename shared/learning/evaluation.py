@@ -1,6 +1,6 @@
 """Measuring a network on pictures it has not been trained on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,11 +25,13 @@ class Evaluation:
         accuracy: share of the pictures whose most likely class is the right one.
         loss: mean cross entropy, in nats.
         num_samples: pictures measured on.
+        confusion: int64 (classes, classes), pictures by right class and by answered class.
     """
 
     accuracy: float
     loss: float
     num_samples: int
+    confusion: npt.NDArray[np.int64] = field(compare=False, repr=False)
 
 
 def evaluate(
@@ -50,10 +52,13 @@ def evaluate(
     logits -= logits.max(axis=1, keepdims=True)
     surprise = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(len(labels)), labels]
     answers = logits.argmax(axis=1)
+    classes = len(network.task.classes)
+    counts = np.bincount(labels * classes + answers, minlength=classes * classes)
     return Evaluation(
         accuracy=float((answers == labels).mean()),
         loss=float(surprise.mean()),
         num_samples=len(labels),
+        confusion=counts.reshape(classes, classes),
     )
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,23 +11,24 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from shared.federated.task import Task
+from shared.federated.task import Architecture, Task
 from shared.federated.weights import Array, Schema
-from shared.learning.architectures.mobilenet import BLOCK_CUT, POOLED, mobilenet
-from shared.learning.backbone import BackboneMissing, BackboneUnfit, assign, load_backbone
+from shared.learning.architectures.catdog_cnn import build_catdog_cnn
+from shared.learning.architectures.mobilenet import build_mobilenet
+from shared.learning.architectures.parts import Parts
+from shared.learning.architectures.pixels import SCALE, SHIFT
+from shared.learning.backbone import BackboneMissing, BackboneUnfit, assign
 from shared.learning.processors import processors
 from shared.learning.runtime import BackboneRuntime
 
 __all__ = ["BackboneMissing", "BackboneUnfit", "Network", "build_network"]
 
-#: Pixels become the network's input as pixel / _SCALE - _SHIFT, as MobileNet's authors did it.
-#: Like everything that decides features, both are part of the name under which they are kept.
-_SCALE, _SHIFT = 127.5, 1
+_BUILDERS: Mapping[Architecture, Callable[[Task, Path], Parts]] = {
+    "mobilenet": build_mobilenet,
+    "catdog_cnn": build_catdog_cnn,
+}
 #: Pictures the tail sees at once when nothing is trained.
 _ANSWER_BATCH = 256
-#: A device takes few steps in a round. With Keras's 0.99 the statistics of a trained batch
-#: norm lag behind its weights: on the digits, depth `all`, two epochs gave 0.71 instead of 0.99.
-_TRAINED_BATCH_NORM_MOMENTUM = 0.9
 
 
 class Network:
@@ -55,7 +56,7 @@ class Network:
         self._initial = self.weights()
         self.fingerprint = Schema.of(self._initial).fingerprint(self.backbone_sha256)
         self._runtime = (
-            BackboneRuntime(backbone, task.image_size, _SCALE, _SHIFT, processors())
+            BackboneRuntime(backbone, task.image_size, SCALE, SHIFT, processors())
             if backbone
             else None
         )
@@ -115,24 +116,7 @@ def build_network(task: Task, backbone_directory: Path) -> Network:
         BackboneMissing: the backbone's file is not on this device; says where to put it.
         BackboneUnfit: the backbone's file is damaged or of another network.
     """
-    whole = mobilenet(task.alpha, task.image_size)
-    load_backbone(task, backbone_directory, whole)
-    classes = keras.layers.Dense(
-        len(task.classes),
-        kernel_initializer=keras.initializers.GlorotUniform(seed=task.seed),
-        name="classes",
-    )
-    if task.trainable == "all":
-        pixels = keras.Input((task.image_size, task.image_size, 3), dtype="uint8", name="pixels")
-        scaled = keras.layers.Rescaling(1 / _SCALE, offset=-_SHIFT, name="scaled")(pixels)
-        backbone, tail = None, keras.Model(pixels, classes(whole(scaled)))
-    else:
-        cut = whole.get_layer(POOLED if task.trainable == "head" else BLOCK_CUT).output
-        backbone = keras.Model(whole.input, cut)
-        tail = keras.Model(cut, classes(whole.output))
-    for layer in whole.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.momentum = _TRAINED_BATCH_NORM_MOMENTUM
+    backbone, tail = _BUILDERS[task.architecture](task, backbone_directory)
     return Network(task, backbone, tail)
 
 
@@ -156,6 +140,6 @@ def _sha256(weights: Mapping[str, Array]) -> str:
 
 
 def _features_key(task: Task, backbone_sha256: str, shape: tuple[int, ...]) -> str:
-    parts = [backbone_sha256, task.image_size, shape, _SCALE, _SHIFT]
+    parts = [backbone_sha256, task.image_size, shape, SCALE, SHIFT]
     digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]
     return f"{task.architecture}-{task.trainable}-{task.image_size}-{digest}"

@@ -8,6 +8,7 @@ side by side). And a picture's features then cannot depend on which others are i
 """
 
 import queue
+import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -18,9 +19,15 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+#: Warnings are silenced for the whole process: two threads would undo each other's silence.
+_making = threading.Lock()
+
 
 class BackboneRuntime:
     """A frozen backbone and the interpreters that run it; one thread at a time may call it.
+
+    Interpreters are made when they are first needed: most starts need none, and who asks for
+    one picture at a time needs one.
 
     Args:
         backbone: from pictures float32 (n, size, size, 3) to features (n, …).
@@ -42,20 +49,24 @@ class BackboneRuntime:
         )
         self._feature_shape: tuple[int, ...] = tuple(backbone.output.shape[1:])
         self._threads = threads
+        self._made = 0
+        self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
     def run(self, pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Features float32 (n, …) of pictures uint8 (n, size, size, 3)."""
         features = np.empty((len(pictures), *self._feature_shape), np.float32)
-        idle = self._idle
+        for _ in range(self._made, min(self._threads, len(pictures))):
+            self._idle.put(self._interpreter())
+            self._made += 1
 
         def work(index: int) -> None:
-            interpreter = idle.get()
+            interpreter = self._idle.get()
             try:
                 interpreter.set_tensor(self._input, pictures[index : index + 1])
                 interpreter.invoke()
                 features[index] = interpreter.get_tensor(self._output)[0]
             finally:
-                idle.put(interpreter)
+                self._idle.put(interpreter)
 
         if len(pictures) == 1:
             work(0)
@@ -69,27 +80,34 @@ class BackboneRuntime:
         return ThreadPoolExecutor(self._threads, "backbone")
 
     @cached_property
-    def _idle(self) -> "queue.SimpleQueue[Any]":
-        """An interpreter a thread; made when first needed, most starts need none."""
-        flatbuffer = _convert(self._function)
-        interpreters: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        for _ in range(self._threads):
-            with warnings.catch_warnings():
-                # It says that this class is going to a package of its own, of 59 MB. While
-                # TensorFlow has it, that is a package less; its interface is the same there.
-                warnings.filterwarnings("ignore", ".*tf.lite.Interpreter is deprecated")
-                interpreter = tf.lite.Interpreter(model_content=flatbuffer, num_threads=1)
-            interpreter.allocate_tensors()
-            interpreters.put(interpreter)
+    def _program(self) -> bytes:
+        return convert(self._function)
+
+    def _interpreter(self) -> Any:
+        interpreter = make_interpreter(self._program)
         self._input: int = interpreter.get_input_details()[0]["index"]
         self._output: int = interpreter.get_output_details()[0]["index"]
-        return interpreters
+        return interpreter
 
 
-def _convert(function: Any) -> bytes:
-    """The function as a LiteRT program, float32 throughout; half a second."""
+def convert(function: Any) -> bytes:
+    """A tf.function of one signature as a LiteRT program, float32; half a second.
+
+    Variables become constants, as they are now.
+    """
     converter = tf.lite.TFLiteConverter.from_concrete_functions(
         [function.get_concrete_function()], function
     )
     program: bytes = converter.convert()
     return program
+
+
+def make_interpreter(program: bytes) -> Any:
+    """What runs a LiteRT program, in the thread that calls it."""
+    with _making, warnings.catch_warnings():
+        # It says that this class is going to a package of its own, of 59 MB. While
+        # TensorFlow has it, that is a package less; its interface is the same there.
+        warnings.filterwarnings("ignore", ".*tf.lite.Interpreter is deprecated")
+        interpreter = tf.lite.Interpreter(model_content=program, num_threads=1)
+    interpreter.allocate_tensors()
+    return interpreter

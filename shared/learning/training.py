@@ -49,7 +49,8 @@ def train(
             feature store maps from a file are read where they lie, a batch at a time.
         labels: int64 (n,), indices of the task's classes.
         settings: epochs, batch size, learning rate.
-        seed: of the order of the pictures. Equal seeds give equal bits on one machine.
+        seed: of the order of the pictures and of dropout. Equal seeds give equal bits on one
+            machine.
         validation: features and labels to measure on after each epoch; None or empty: no.
         on_epoch: called after each epoch, counted from 1, with that epoch's metrics.
         cancelled: asked after each epoch, and a few times a second.

@@ -43,6 +43,12 @@ class TrainingLoop:
 
     def __init__(self, model: keras.Model) -> None:
         self._model = model
+        #: What dropout draws from: no part of the weights.
+        self._generators = [
+            layer.seed_generator.state
+            for layer in model.layers
+            if isinstance(layer, keras.layers.Dropout)
+        ]
         self._variables = [variable.value for variable in model.trainable_variables]
         self._moments = [
             (tf.Variable(tf.zeros_like(value)), tf.Variable(tf.zeros_like(value)))
@@ -79,7 +85,7 @@ class TrainingLoop:
             labels: int64 (n,).
             validation: the same, of pictures to measure on after each epoch; may be empty.
             settings: epochs, batch size, learning rate.
-            seed: of :func:`order`.
+            seed: of :func:`order` and of dropout.
             after_epoch: told each epoch's number, from 1, and METRICS (loss and accuracy
                 alone without validation pictures). Training ends unless it returns True.
             goes_on: asked a few times a second; training ends unless it returns True.
@@ -92,6 +98,8 @@ class TrainingLoop:
         for pair in self._moments:
             for moment in pair:
                 moment.assign(tf.zeros_like(moment))
+        for state in self._generators:
+            state.assign([seed, 0])
         self._trained(
             _tensor(features),
             tf.constant(labels),

@@ -6,12 +6,18 @@ from typing import Any
 from apiflask import APIFlask
 from flask import Request
 from flask_bootstrap import Bootstrap5
+from flask_compress import Compress
 
-from shared.web import callers, filters, problems
+from shared.web import callers, filters, live, problems, theme
 from shared.web.settings import ServerSettings
 
 #: Bodies are small but for weights, whose call sets a limit of its own.
 _MOST_BODY_BYTES = 64 * 1024
+
+
+#: What pages load. Weights are noise, events have to go out at once, and what devices are
+#: answered is short.
+_COMPRESSED = ["text/html", "text/css", "text/javascript", "image/svg+xml"]
 
 
 class _Request(Request):
@@ -40,13 +46,23 @@ def create_base(import_name: str, title: str, settings: ServerSettings) -> APIFl
     app.config.update(
         MAX_CONTENT_LENGTH=_MOST_BODY_BYTES,
         BOOTSTRAP_SERVE_LOCAL=True,
+        COMPRESS_MIMETYPES=_COMPRESSED,
+        COMPRESS_STREAMING_ENDPOINT_CONDITIONAL=[
+            "static",
+            "bootstrap.static",
+            "web.static",
+            "pages.static",
+        ],
         INFO={"description": "Errors are application/problem+json (RFC 9457)."},
         SYNC_LOCAL_SPEC=False,
         VALIDATION_ERROR_STATUS_CODE=400,
     )
     app.json.sort_keys = False  # type: ignore[attr-defined]
     Bootstrap5(app)
-    filters.init_app(app)
+    Compress(app)
+    for part in (filters, live, theme):
+        part.init_app(app)
+    app.register_blueprint(theme.blueprint())
     problems.init_app(app)
     callers.init_app(app, settings.hosts)
     Path(settings.state_directory).mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Who may call: known hosts, no other origin; and what browsers may do with answers."""
+"""Who may call: known hosts, no other origin, nobody who dawdles; what browsers may do."""
 
 from collections.abc import Sequence
 
@@ -8,10 +8,12 @@ from werkzeug.exceptions import SecurityError
 from shared.errors import FedbellError
 from shared.web.problems import problem
 
+#: How long a client may send nothing of what it announced, or read nothing of its answer.
+_PATIENCE_SECONDS = 30.0
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 _HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; "
+        "default-src 'self'; img-src 'self' data: blob:; frame-ancestors 'none'; "
         "form-action 'self'; base-uri 'none'; object-src 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
@@ -45,6 +47,7 @@ def init_app(app: Flask, trusted_hosts: Sequence[str]) -> None:
     """
     app.config["TRUSTED_HOSTS"] = list(trusted_hosts)
     app.register_error_handler(SecurityError, _unknown_host)
+    app.before_request(_be_impatient)
     app.before_request(_refuse_foreign_origin)
     app.after_request(_add_headers)
 
@@ -55,6 +58,13 @@ def _unknown_host(_error: SecurityError) -> Response:
         "host to TRUSTED_HOSTS."
     )
     return problem(error.as_problem())
+
+
+def _be_impatient() -> None:
+    """Who announces a body and sends nothing, or asks and does not read, holds one of few threads:
+    not for ever."""
+    if connection := request.environ.get("gunicorn.socket"):
+        connection.settimeout(_PATIENCE_SECONDS)
 
 
 def _refuse_foreign_origin() -> None:

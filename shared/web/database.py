@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, MetaData, create_engine, event
+from sqlalchemy import Connection, MetaData, create_engine, event, inspect
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
+from sqlalchemy.schema import CreateColumn
 
 _BUSY_TIMEOUT_MILLISECONDS = 30_000
 
@@ -35,6 +36,7 @@ class Database:
         with self._durable.begin() as connection:
             for metadata in tables:
                 metadata.create_all(connection)
+                _add_missing_columns(connection, metadata)
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -57,6 +59,19 @@ class Database:
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
+
+
+def _add_missing_columns(connection: Connection, metadata: MetaData) -> None:
+    """Give tables that an earlier Fedbell made the columns they lack; rows have NULL there."""
+    inspector = inspect(connection)
+    preparer = connection.dialect.identifier_preparer
+    for table in metadata.sorted_tables:
+        present = {column["name"] for column in inspector.get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in present and column.nullable:
+                definition = CreateColumn(column).compile(dialect=connection.dialect)
+                name = preparer.format_table(table)
+                connection.exec_driver_sql(f"ALTER TABLE {name} ADD COLUMN {definition}")
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

@@ -13,18 +13,23 @@ from typing import Any, ClassVar
 
 from apiflask import APIBlueprint
 from flask import Response, request
-from sqlalchemy import JSON, func, select
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import JSON, Select, func, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from shared.errors import FedbellError
 from shared.web.database import Database
+from shared.web.feed import Feed, Glance
+from shared.web.filters import clock
 
-_LOOK_SECONDS = 0.5
 #: Also how long the place of a client that hung up stays taken.
 _HEARTBEAT_SECONDS = 2.0
 _PAGE = 200
-#: Each open stream holds one thread; the rest of the threads answer calls.
+#: Each open stream holds one thread; the rest of the threads answer calls. A page that gets
+#: no stream asks every few seconds instead.
 _MOST_STREAMS = 6
+#: Whole logs that are sent at the same time by one process; who does not read holds a thread.
+_MOST_DOWNLOADS = 2
 
 
 class EventTables(DeclarativeBase):
@@ -50,12 +55,33 @@ class Event(EventTables):
         names = ("id", "time", "kind", "task", "device", "message")
         return {name: getattr(self, name) for name in names}
 
+    def as_text(self) -> str:
+        """The row as a line of the log."""
+        where = " ".join(filter(None, (self.device, self.task)))
+        return f"{clock(self.time)}  {where:24}  {' '.join(self.message.split())}"
+
 
 class TooManyStreams(FedbellError):
     """More event streams are open than one process serves."""
 
     status = 503
     title = "Too many event streams"
+
+
+class EventQuery(BaseModel):
+    """Which events: of one task (and of none), of one device."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    task: str | None = Field(default=None, max_length=64)
+    device: str | None = Field(default=None, max_length=64)
+
+
+class StreamQuery(EventQuery):
+    """Which events, and from where on."""
+
+    #: The id of the last one that is known; the header Last-Event-ID wins.
+    after: int | None = Field(default=None, ge=0, lt=2**63)
 
 
 def record(
@@ -70,57 +96,105 @@ def record(
     session.add(Event(time=time.time(), kind=kind, task=task, device=device, message=message))
 
 
-def newest_events(database: Database, limit: int, task: str | None = None) -> list[Event]:
-    """The newest events, newest first; with ``task``, that task's and those of no task."""
-    query = select(Event).order_by(Event.id.desc()).limit(limit)
-    if task is not None:
-        query = query.where((Event.task == task) | (Event.task.is_(None)))
+def newest_events(
+    database: Database, limit: int, task: str | None = None, device: str | None = None
+) -> list[Event]:
+    """The newest events, newest first.
+
+    Args:
+        task: that task's and those of no task; None: all.
+        device: that device's alone; None: all.
+    """
+    query = _of(task, device).order_by(Event.id.desc()).limit(limit)
     with database.read() as session:
         return list(session.scalars(query))
 
 
-def blueprint(database: Database) -> APIBlueprint:
-    """``GET /events``."""
+def newest_id(database: Database) -> int:
+    """The id of the newest event; 0 when there is none."""
+    with database.read() as session:
+        return session.scalar(select(func.max(Event.id))) or 0
+
+
+def blueprint(database: Database, glance: Glance) -> APIBlueprint:
+    """``GET /events`` and ``GET /events.txt``.
+
+    Args:
+        glance: what is no event but worth a look of an open page: see :class:`Feed`.
+    """
     calls = APIBlueprint("events", __name__, tag="Events")
     places = threading.BoundedSemaphore(_MOST_STREAMS)
+    downloads = threading.BoundedSemaphore(_MOST_DOWNLOADS)
+    feed = Feed(database, Event.id, glance)
 
     @calls.get("/events")
+    @calls.input(StreamQuery, location="query")
     @calls.doc(
         summary="What happens, as server-sent events",
-        description="Goes on from the header Last-Event-ID, or starts with what comes next.",
+        description="Goes on from the header Last-Event-ID, or from ?after=, or starts with what "
+        "comes next. An event named progress, without data, says that running work went on.",
     )
-    def stream_events() -> Response:
+    def stream_events(query_data: StreamQuery) -> Response:
         if not places.acquire(blocking=False):
             raise TooManyStreams("Close a page that is open, or ask again in a moment.")
-        after = request.headers.get("Last-Event-ID", "")
-        start = int(after[:18]) if after[:18].isdecimal() else _newest(database)
-        response = Response(_stream(database, start), mimetype="text/event-stream")
+        told = request.headers.get("Last-Event-ID", "")[:18]
+        start = int(told) if told.isdecimal() else query_data.after
+        newest = newest_id(database)
+        if start is None or start > newest:  # or of a store that is no more
+            start = newest
+        lines = _stream(database, feed, start, query_data)
+        response = Response(lines, mimetype="text/event-stream")
         response.call_on_close(places.release)
         response.headers["Cache-Control"] = "no-store"
         response.headers["X-Accel-Buffering"] = "no"
         return response
 
+    @calls.get("/events.txt")
+    @calls.input(EventQuery, location="query")
+    @calls.doc(summary="The log as text, oldest first: a line an event")
+    def download_events(query_data: EventQuery) -> Response:
+        if not downloads.acquire(blocking=False):
+            raise TooManyStreams("Others read the log just now. Ask again in a moment.")
+        response = Response(_lines(database, query_data), mimetype="text/plain")
+        response.call_on_close(downloads.release)
+        response.headers["Content-Disposition"] = "attachment; filename=fedbell-log.txt"
+        return response
+
     return calls
 
 
-def _newest(database: Database) -> int:
+def _of(task: str | None, device: str | None) -> Select[Event]:
+    query = select(Event)
+    if task is not None:
+        query = query.where((Event.task == task) | (Event.task.is_(None)))
+    if device is not None:
+        query = query.where(Event.device == device)
+    return query
+
+
+def _page(database: Database, after: int, chosen: EventQuery) -> list[Event]:
+    query = _of(chosen.task, chosen.device).where(Event.id > after).order_by(Event.id).limit(_PAGE)
     with database.read() as session:
-        return session.scalar(select(func.max(Event.id))) or 0
+        return list(session.scalars(query))
 
 
-def _stream(database: Database, after: int) -> Iterator[str]:
+def _lines(database: Database, chosen: EventQuery) -> Iterator[str]:
+    after = 0
+    while rows := _page(database, after, chosen):
+        yield "".join(f"{row.as_text()}\n" for row in rows)
+        after = rows[-1].id
+
+
+def _stream(database: Database, feed: Feed, after: int, chosen: EventQuery) -> Iterator[str]:
     yield "retry: 2000\n\n"
-    spoke = time.monotonic()
-    while True:
-        query = select(Event).where(Event.id > after).order_by(Event.id).limit(_PAGE)
-        with database.read() as session:
-            rows = list(session.scalars(query))
-        for row in rows:
-            yield f"id: {row.id}\nevent: {row.kind}\ndata: {json.dumps(row.as_json())}\n\n"
-            after = row.id
-        if rows:
-            spoke = time.monotonic()
-        elif time.monotonic() - spoke > _HEARTBEAT_SECONDS:
-            yield ": still here\n\n"
-            spoke = time.monotonic()
-        time.sleep(_LOOK_SECONDS)
+    with feed.listening() as listener:
+        while True:
+            while rows := _page(database, after, chosen):
+                for row in rows:
+                    yield f"id: {row.id}\ndata: {json.dumps(row.as_json())}\n\n"
+                after = rows[-1].id
+            seen = listener.wait(_HEARTBEAT_SECONDS)
+            if seen is None:
+                yield ": still here\n\n"
+            elif seen.progress:
+                yield "event: progress\ndata: {}\n\n"

@@ -64,8 +64,8 @@ def blueprint(jobs: Jobs) -> APIBlueprint:
     @calls.post("/jobs/<job>/cancel")
     @calls.doc(
         summary="Ask a running job to stop",
-        description="run_rounds stops after the step it is at, a device's training after the "
-        "batch it is at; other steps are short and end by themselves.",
+        description="run_rounds stops after the step it is at, a training after the batch it is "
+        "at, on each device; other steps are short and end by themselves.",
     )
     def cancel_job(job: str) -> AnyResponse:
         cancelled = jobs.cancel(job)

@@ -1,12 +1,13 @@
 """One job: its row in the store, and what its work uses to report and to learn to stop."""
 
+import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar, Literal, cast
 
 from sqlalchemy import JSON, Table, bindparam, select, update
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from shared.errors import FedbellError
 from shared.web.database import Database
@@ -126,3 +127,11 @@ class JobControl:
         finally:
             with self._lock:
                 self._to_call.remove(call)
+
+
+def running_work(session: Session) -> Hashable:
+    """The jobs that run and how far they are: differs when one begins, goes on or ends."""
+    query = select(Job.id, Job.progress, Job.cancel_requested).where(Job.status == "running")
+    return tuple(
+        (row.id, json.dumps(row.progress), row.cancel_requested) for row in session.execute(query)
+    )

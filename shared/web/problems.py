@@ -1,5 +1,6 @@
 """Errors as RFC 9457 problem details (application/problem+json)."""
 
+import errno
 import logging
 import shlex
 import uuid
@@ -7,6 +8,7 @@ from typing import Any
 
 from apiflask import APIFlask, HTTPError
 from flask import Request, Response, jsonify, render_template, request
+from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import BadRequest as HTTPBadRequest
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 
@@ -27,6 +29,20 @@ class NotFound(FedbellError):
 
     status = 404
     title = "Not found"
+
+
+class DiskFull(FedbellError):
+    """There is no room left where this server keeps its state."""
+
+    status = 507
+    title = "The disk is full"
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether the system, or SQLite, says with ``error`` that the disk is full."""
+    if isinstance(error, OSError):
+        return error.errno in {errno.ENOSPC, errno.EDQUOT}
+    return isinstance(error, OperationalError) and "disk is full" in str(error.orig)
 
 
 def is_page(call: Request) -> bool:
@@ -72,11 +88,15 @@ def init_app(app: APIFlask) -> None:
     # After error_processor, which registers handlers of its own for the same errors.
     app.register_error_handler(FedbellError, _fedbell_error)
     app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(TimeoutError, _too_slow)
     app.register_error_handler(Exception, _unexpected)
 
 
 def _fedbell_error(error: FedbellError) -> Response:
-    return problem(error.as_problem())
+    answer = problem(error.as_problem())
+    if error.retry_after is not None:
+        answer.headers["Retry-After"] = str(error.retry_after)
+    return answer
 
 
 def _http_error(error: HTTPException) -> Response:
@@ -97,7 +117,25 @@ def _http_error(error: HTTPException) -> Response:
     return answer
 
 
+def _too_slow(_error: TimeoutError) -> Response:
+    return problem(
+        {
+            "type": "about:blank",
+            "title": "Request Timeout",
+            "status": 408,
+            "detail": "The call's body did not come. Nothing was changed; send it again.",
+        }
+    )
+
+
 def _unexpected(error: Exception) -> Response:
+    if is_disk_full(error):
+        return _fedbell_error(
+            DiskFull(
+                "The disk of this server's state is full, so nothing was changed. Make room on it "
+                "and try again; nothing acknowledged is lost."
+            )
+        )
     reference = uuid.uuid4().hex[:12]
     _log.error("unexpected error %s", reference, exc_info=error)
     return problem(

@@ -21,6 +21,8 @@ class Connection:
         self.target = ""
         #: Changes models on their way to the device.
         self.tamper: Callable[[bytes], bytes] | None = None
+        #: Changes updates on their way to the main server, but not their length.
+        self.spoil: Callable[[bytes], bytes] | None = None
         self.sent: list[tuple[str, bytes]] = []
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -36,13 +38,20 @@ class Connection:
             def _pass_on(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 connection.sent.append((f"{self.command} {self.path}", body))
+                if connection.spoil and self.path.startswith("/cmodel"):
+                    body = connection.spoil(body)
                 parts = urlsplit(connection.target)
                 onward = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=30)
                 headers = {name: value for name, value in self.headers.items() if name != "Host"}
-                onward.request(self.command, self.path, body, headers)
-                answer = onward.getresponse()
-                content = answer.read()
-                onward.close()
+                try:
+                    onward.request(self.command, self.path, body, headers)
+                    answer = onward.getresponse()
+                    content = answer.read()
+                except OSError:  # the main server is gone, and so is this connection
+                    self.close_connection = True
+                    return
+                finally:
+                    onward.close()
                 if connection.tamper and self.path.startswith("/models/"):
                     content = connection.tamper(content)
                 self.send_response(answer.status)

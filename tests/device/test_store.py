@@ -3,9 +3,11 @@ from pathlib import Path
 
 import pytest
 
+from shared.device.auto_train_notes import AutoTrainNotes
 from shared.device.store import FederationChanged, NoTaskYet, NothingToSend, Store, UnknownTask
 from shared.device.tables import PendingUpdate
 from shared.federated.task import Task
+from shared.web.events import newest_events
 
 MEASURED = {
     "evaluation": {"accuracy": 0.5, "loss": 1.0, "num_samples": 4},
@@ -105,6 +107,47 @@ def test_an_open_update_stays_readable_when_a_newer_one_comes(store: Store) -> N
     newer = store.pending("shades")
     assert newer is not None
     assert newer.answer is None
+
+
+def test_an_update_with_new_pictures_is_known_until_it_is_settled(
+    store: Store, tmp_path: Path
+) -> None:
+    notes = AutoTrainNotes(store.database, "door")
+    store.keep_update(update(store), "first")
+    assert notes.new_update("shades") is None
+    store.keep_update(update(store), "first", 7, by_itself=True)
+    again = AutoTrainNotes(Store(tmp_path, "door").database, "door").new_update("shades")
+    assert again is not None
+    assert (again.row.num_samples, again.new) == (20, 7)
+    assert (again.by_itself, again.is_refused) == (True, False)
+    notes.settle("shades", "Trained by itself")
+    assert notes.new_update("shades") is None
+    assert newest_events(store.database, 1)[0].message == "Trained by itself"
+
+
+def test_new_pictures_stay_new_until_an_update_with_them_was_sent(store: Store) -> None:
+    notes = AutoTrainNotes(store.database, "door")
+    store.keep_update(update(store), "first", 2, by_itself=True)
+    notes.refuse("shades")
+    refused = notes.new_update("shades")
+    assert refused is not None
+    assert refused.is_refused
+    store.keep_update(update(store), "first", 1)  # somebody else trained
+    both = notes.new_update("shades")
+    assert both is not None
+    assert (both.new, both.by_itself, both.is_refused) == (3, False, False)
+    store.sent(both.row, {"round": 4})
+    store.keep_update(update(store), "first")
+    assert notes.new_update("shades") is None
+
+
+def test_the_switch_is_kept(store: Store, tmp_path: Path) -> None:
+    notes = AutoTrainNotes(store.database, "door")
+    assert notes.is_on("shades") is None
+    for on in (True, False):
+        notes.switch("shades", on)
+        assert AutoTrainNotes(Store(tmp_path, "door").database, "door").is_on("shades") is on
+        assert notes.is_on("parcels") is None
 
 
 def test_another_federation_forgets_models_and_updates(store: Store) -> None:

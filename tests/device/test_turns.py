@@ -77,3 +77,19 @@ def test_a_step_that_fails_gives_its_turn_back(make_control: Callable[[], Contro
     with pytest.raises(ZeroDivisionError), turns.take("shades", "modeltrain"):
         raise ZeroDivisionError
     assert _take(turns, make_control()) == "done"
+
+
+def test_what_runs_is_told(make_control: Callable[[], Control]) -> None:
+    turns, taken, control = Turns("door"), threading.Event(), make_control()
+    turns.when_taken = taken.set
+    assert (turns.running("shades"), turns.longest()) == (None, None)
+    with turns.take("shades", "aggmodel", control) as running:
+        assert taken.is_set()
+        assert turns.running("shades") is running
+        assert (running.step, running.control) == ("aggmodel", control)
+        assert 0 <= running.seconds <= (turns.longest() or 0)
+        with pytest.raises(StepRunning):
+            turns.check_free("shades")
+        turns.check_free("parcels")
+    turns.check_free("shades")
+    assert turns.longest() is None

@@ -126,7 +126,7 @@ def held(trap: Trap) -> int:
     return int(wait_until(lambda: trap.writes)[-1].rpartition(" ")[2])
 
 
-@pytest.mark.parametrize("write", [2, 6])
+@pytest.mark.parametrize("write", [3, 7])
 def test_a_second_aggregation_while_one_runs(
     federation: Federation, trap: Trap, write: int
 ) -> None:
@@ -160,9 +160,9 @@ def test_the_end_of_a_worker_fails_its_job_and_no_other(federation: Federation, 
     federation.main.do("/modeltrain")
     federation.main.do("/sendmodel")
     newest = max(federation.versions())
-    hold(trap, 4)
+    hold(trap, 5)
     job = federation.main.begin("/aggregate_models")
-    wait_until(lambda: len(trap.writes) >= 4)
+    wait_until(lambda: len(trap.writes) >= 5)
     worker = held(trap)
     os.kill(worker, signal.SIGKILL)
     wait_until(lambda: is_gone(worker))

@@ -1,10 +1,12 @@
 """Tasks and update headers: what is allowed in them."""
 
+import json
+
 import pytest
 from pydantic import ValidationError
 
 from shared.federated.task import Task
-from shared.federated.update import BadHeader, UpdateHeader
+from shared.federated.update import BadHeader, UpdateHeader, short_history
 
 GOOD = {
     "task": "digits",
@@ -23,9 +25,24 @@ def test_a_header_round_trips() -> None:
     assert UpdateHeader.parse(header.as_metadata()) == header
 
 
+def test_a_history_goes_with_it_unless_it_is_long() -> None:
+    history = {"loss": [0.123456789, 0.1], "val_accuracy": [0.5, 1.0]}
+    short = short_history(history)
+    assert short == {"loss": [0.123457, 0.1], "val_accuracy": [0.5, 1.0]}
+    header = UpdateHeader.parse(GOOD | {"history": json.dumps(short)})
+    assert UpdateHeader.parse(header.as_metadata()).history == short
+    assert short_history({"loss": [0.5] * 101}) == {}
+    assert "history" not in UpdateHeader.parse(GOOD).as_metadata()
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
+        ("history", "[1]"),
+        ("history", '{"loss": 1}'),
+        ("history", '{"loss": [Infinity]}'),
+        ("history", json.dumps({"loss": [1.0] * 101})),
+        ("history", json.dumps({"loss": [0.123456789012] * 99, "accuracy": ["x" * 10_000]})),
         ("num_samples", "0"),
         ("num_samples", "-5"),
         ("num_samples", "1.5"),
@@ -85,3 +102,44 @@ def test_a_bad_task_is_refused(change: dict) -> None:
     Task(**good)
     with pytest.raises(ValidationError):
         Task(**(good | change))
+
+
+CATS_DOGS = {"name": "cats_dogs", "classes": ["cat", "dog"], "architecture": "catdog_cnn"}
+
+
+@pytest.mark.parametrize("size", [32, 45, 100, 512])
+def test_the_network_for_two_classes(size: int) -> None:
+    task = Task(**CATS_DOGS, image_size=size, trainable="all")
+    assert (task.image_size, task.alpha, task.backbone) == (size, None, None)
+    assert Task.model_validate_json(task.model_dump_json()) == task
+
+
+def test_defaults_depend_on_the_architecture() -> None:
+    small, large = Task(**CATS_DOGS), Task(name="digits", classes=("0", "1"))
+    assert (small.image_size, small.trainable) == (100, "all")
+    assert (large.image_size, large.trainable) == (96, "head")
+    assert (large.alpha, large.backbone) == (0.25, "builtin")
+    assert not small.auto_aggregate
+    assert Task(**CATS_DOGS, auto_aggregate=True).auto_aggregate
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"classes": ["a", "b", "c"]}, "two classes apart, and there are 3"),
+        ({"alpha": 0.25}, "leave alpha out"),
+        ({"backbone": "builtin"}, "leave backbone out"),
+        ({"trainable": "head"}, "leave trainable out"),
+        ({"image_size": 31}, "image_size"),
+        ({"image_size": 513}, "image_size"),
+        ({"architecture": "mobilenet", "image_size": 100}, "multiple of 32"),
+        ({"architecture": "mobilenet", "alpha": None}, "needs one, such as 0.25"),
+        ({"architecture": "mobilenet", "backbone": None}, "needs one, such as 'builtin'"),
+        ({"architecture": "vgg"}, "'mobilenet' or 'catdog_cnn'"),
+    ],
+)
+def test_what_does_not_fit_the_architecture_is_told(change: dict, sentence: str) -> None:
+    with pytest.raises(ValidationError) as raised:
+        Task(**(CATS_DOGS | change))
+    first = raised.value.errors()[0]
+    assert sentence in f"{first['loc'][0]}: {first['msg']}"

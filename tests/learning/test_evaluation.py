@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import accuracy_score, log_loss
+from sklearn.metrics import accuracy_score, confusion_matrix, log_loss
 
 from shared.learning.evaluation import NoPictures, evaluate
 from shared.learning.network import Network
@@ -19,6 +19,8 @@ def test_numbers_are_those_of_scikit_learn(head: Network) -> None:
     assert evaluation.num_samples == 513
     assert evaluation.accuracy == accuracy_score(labels, chances.argmax(axis=1))
     assert evaluation.loss == pytest.approx(log_loss(labels, chances), rel=1e-6)
+    expected = confusion_matrix(labels, chances.argmax(axis=1))
+    np.testing.assert_array_equal(evaluation.confusion, expected)
 
 
 def test_a_huge_logit_is_no_infinite_loss(head: Network) -> None:

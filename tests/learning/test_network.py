@@ -34,13 +34,14 @@ def describe(task: Task) -> list[Any]:
 def test_names_and_first_weights_are_the_same_in_every_process() -> None:
     """And whatever else has been built in that process before."""
     tasks = [make_task(trainable=depth) for depth in ("block", "head", "all")]
+    tasks.append(make_task(architecture="catdog_cnn"))
     texts = [task.model_dump_json() for task in tasks]
     command = [sys.executable, "-c", DESCRIBE, *texts]
     answer = subprocess.run(command, check=True, capture_output=True, timeout=120)
     elsewhere = json.loads(answer.stdout)
     here = [describe(task) for task in reversed(tasks)]
     assert elsewhere == here[::-1]
-    assert len({fingerprint for fingerprint, *_ in here}) == 3
+    assert len({fingerprint for fingerprint, *_ in here}) == 4
 
 
 @pytest.mark.parametrize(

@@ -186,12 +186,18 @@ def test_a_device_that_is_there_is_not_forgotten(device: ThinDevice) -> None:
 
 
 def test_sending_when_nobody_can_changes_nothing(device: ThinDevice, state: Path) -> None:
+    """But the log tells of it."""
     before = snapshot(state)
+    events = before["rows"].pop("events")
     for step in ("modeltrain", "sendmodel"):
         response = device.client.post(f"/{step}")  # nobody listens where the thin device is
         assert response.status_code == 502
         assert "device1 cannot be reached" in response.json["detail"]
-        assert snapshot(state) == before
+        after = snapshot(state)
+        (told,) = set(after["rows"].pop("events")) - set(events)
+        assert "failed: device1 cannot be reached" in told
+        events.append(told)
+        assert after == before
 
 
 def test_an_unknown_device_and_a_wrong_token(device: ThinDevice, state: Path) -> None:

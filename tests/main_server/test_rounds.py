@@ -12,7 +12,6 @@ from apiflask import APIFlask
 from flask.testing import FlaskClient
 from safetensors.numpy import load
 
-from main_server.rounds import AGGREGATED, DISTRIBUTED, OPEN, next_step
 from shared.federated.weights import Schema
 
 from .conftest import BACKBONE, ThinDevice, initial_weights, snapshot
@@ -297,23 +296,6 @@ def test_offering_again_leaves_no_file_behind(device: ThinDevice, state: Path) -
     assert snapshot(state) == before
 
 
-@pytest.mark.parametrize(
-    ("status", "sent", "ready", "expected"),
-    [
-        (None, [], [], "modeltrain"),
-        (OPEN, [], ["device1"], "sendmodel"),
-        (OPEN, ["device1"], ["device1", "device2"], "sendmodel"),
-        (OPEN, ["device1"], ["device1"], "aggregate_models"),
-        (AGGREGATED, ["device1"], ["device1"], "send_model_clients"),
-        (DISTRIBUTED, ["device1"], ["device1"], "modeltrain"),
-    ],
-)
-def test_the_next_step(
-    status: str | None, sent: list[str], ready: list[str], expected: str
-) -> None:
-    assert next_step(status, sent, ready) == expected
-
-
 def wait_for_job(client: FlaskClient, address: str) -> dict[str, Any]:
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
@@ -332,7 +314,7 @@ def test_a_link_for_people_may_be_another_address(device: ThinDevice) -> None:
     assert told() == ("http://127.0.0.1:9", "http://127.0.0.1:9")
     assert device.status(page_url="http://localhost:9001").status_code == 200
     assert told() == ("http://127.0.0.1:9", "http://localhost:9001")
-    assert 'href="http://localhost:9001/"' in device.client.get("/").text
+    assert 'href="http://localhost:9001/?task=digits"' in device.client.get("/").text
     assert device.status(page_url="javascript:alert(1)").status_code == 400
 
 

@@ -45,7 +45,7 @@ def test_a_wrong_tasks_file(tmp_path: Path, content: str, sentence: str) -> None
 
 
 def test_the_tasks_that_come_with_the_project() -> None:
-    assert list(read_tasks(MainServerSettings().tasks_file)) == ["digits"]
+    assert list(read_tasks(MainServerSettings().tasks_file)) == ["digits", "cats_dogs"]
 
 
 def test_the_environment_wins(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,63 @@
+"""How well versions did: what devices told, and their mean over all test pictures."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from main_server.store.tables import Evaluation
+from shared.federated.evaluation import DeviceEvaluation
+
+
+@dataclass(frozen=True)
+class FederatedEvaluation:
+    """The devices' evaluations of one version, averaged by their numbers of test samples."""
+
+    accuracy: float
+    loss: float
+    num_samples: int
+
+    def as_json(self) -> dict[str, float | int]:
+        """Ready for JSON."""
+        return {"accuracy": self.accuracy, "loss": self.loss, "num_samples": self.num_samples}
+
+
+def note_evaluation(
+    session: Session, task: str, version: int, device: str, evaluation: DeviceEvaluation
+) -> None:
+    """Keep how well a version did on a device; said twice, it counts once.
+
+    Said again without its confusion, which is large, it keeps the one it has.
+    """
+    row = session.get(Evaluation, (task, version, device))
+    if row is None:
+        row = Evaluation(task=task, version=version, device=device)
+        session.add(row)
+    told = evaluation.model_dump(mode="json")
+    confusion = told.pop("confusion")
+    if confusion is not None or any(getattr(row, name) != told[name] for name in told):
+        row.confusion = confusion
+    for name, value in told.items():
+        setattr(row, name, value)
+
+
+def federated_evaluations(
+    session: Session, task: str, versions: Sequence[int | None]
+) -> dict[int, FederatedEvaluation]:
+    """The federated evaluation of each of ``versions`` that a device has evaluated."""
+    weight = Evaluation.num_samples
+    query = (
+        select(
+            Evaluation.version,
+            func.sum(Evaluation.accuracy * weight),
+            func.sum(Evaluation.loss * weight),
+            func.sum(weight),
+        )
+        .where(Evaluation.task == task, Evaluation.version.in_(versions))
+        .group_by(Evaluation.version)
+    )
+    return {
+        version: FederatedEvaluation(accuracy / total, loss / total, total)
+        for version, accuracy, loss, total in session.execute(query)
+    }

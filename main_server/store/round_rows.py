@@ -1,0 +1,48 @@
+"""Rows of rounds, found or made within a transaction."""
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, lazyload
+
+from main_server import rounds as rules
+from main_server.store.tables import ReceivedUpdate, Round, Version
+from shared.federated.task import Task
+from shared.web.events import record
+
+
+def newest_round(session: Session, task: str, with_updates: bool = True) -> Round | None:
+    """The newest round of a task, whatever its status."""
+    query = select(Round).where(Round.task == task).order_by(Round.number.desc()).limit(1)
+    return session.scalar(query if with_updates else query.options(lazyload(Round.updates)))
+
+
+def open_round(session: Session, task: Task, started: float, model: Version) -> Round:
+    """The open round; opened from ``model``, as of ``started``, when there is none."""
+    row = newest_round(session, task.name, with_updates=False)
+    if row is not None and row.status == rules.OPEN:
+        return row
+    number = row.number + 1 if row is not None else 1
+    opened = Round(
+        task=task.name,
+        number=number,
+        status=rules.OPEN,
+        strategy=task.strategy,
+        base_version=model.version,
+        started=started,
+        updates=[],
+    )
+    session.add(opened)
+    record(session, "round_opened", f"round {number} from version {model.version}", task=task.name)
+    session.flush()
+    return opened
+
+
+def received_before(session: Session, task: str, device: str, sha256: str) -> int | None:
+    """The number of the round that counts this update of a device, if one does."""
+    query = (
+        select(Round.number)
+        .join(ReceivedUpdate, ReceivedUpdate.round_id == Round.id)
+        .where(Round.task == task, ReceivedUpdate.device == device, ReceivedUpdate.sha256 == sha256)
+        # In a round that was abandoned before it had a version it does not count.
+        .where((Round.status != rules.ABANDONED) | Round.version.is_not(None))
+    )
+    return session.scalar(query)

@@ -1,0 +1,19 @@
+"""How a picture's pixels become numbers for a network."""
+
+from typing import Any
+
+import keras
+
+#: Pixels become a network's input as pixel / SCALE - SHIFT, as MobileNet's authors did it.
+#: Like everything that decides features, both are part of the name under which they are kept.
+SCALE, SHIFT = 127.5, 1
+
+
+def pixels_and_scaled(size: int) -> tuple[Any, Any]:
+    """The input of a network that is trained whole, and the same from -1 to 1.
+
+    Returns:
+        uint8 (n, size, size, 3), and float32 of the same shape.
+    """
+    pixels = keras.Input((size, size, 3), dtype="uint8", name="pixels")
+    return pixels, keras.layers.Rescaling(1 / SCALE, offset=-SHIFT, name="scaled")(pixels)
