@@ -68,8 +68,8 @@ class ClientStatus(Strict):
     """A device's heartbeat."""
 
     device: Name
-    #: Where the main server reaches it.
-    url: str = Field(min_length=8, max_length=500)
+    #: Where the main server reaches it; None: nowhere, it pulls and pushes by itself.
+    url: str | None = Field(default=None, min_length=8, max_length=500)
     #: Where a person's browser does; without it, at the same address. Only ever a link.
     page_url: str | None = Field(default=None, max_length=500, pattern=r"^https?://[^\s]+$")
     tasks: dict[Name, DeviceTaskStatus] = Field(default_factory=dict, max_length=1000)

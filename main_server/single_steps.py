@@ -179,7 +179,7 @@ class SingleSteps:
         targets = {
             device: Target(row.url, row.address)
             for device, (row, told) in self._devices.with_task(step.task).items()
-            if told.num_samples and (only is None or device in only)
+            if told.num_samples and row.url is not None and (only is None or device in only)
         }
         self._round_steps.begin(step.task, number, name, targets, job)
 

@@ -192,4 +192,8 @@ def _waiting_pages(devices: Sequence[Participant]) -> dict[str, str]:
     """The pages of some devices where pictures can be uploaded; none once a device has any."""
     if any(device.num_samples for device in devices):
         return {}
-    return {device.name: device.page_url for device in devices if device.is_online}
+    return {
+        device.name: device.page_url
+        for device in devices
+        if device.is_online and device.page_url is not None
+    }

@@ -21,7 +21,7 @@ class Participant:
     """
 
     name: str
-    page_url: str
+    page_url: str | None
     is_online: bool
     last_seen: float
     num_samples: int

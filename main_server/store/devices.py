@@ -91,7 +91,7 @@ class Devices:
             raise WrongJoinToken(f"Give {name} this federation's join token (JOIN_TOKEN).")
         if known is None and len(token) < _SHORTEST_TOKEN:
             raise WrongToken(f"A device's token has at least {_SHORTEST_TOKEN} characters.")
-        address = self._check_address(url, caller)
+        address = self._check_address(url, caller) if url is not None else None
         # What a heartbeat says, the next one says again; who has a name is said once.
         with self._database.write(durable=known is None) as session:
             device = self._enrolled(session, name, url, hash_token(token))
@@ -105,7 +105,7 @@ class Devices:
         expected = self._join_token.encode()
         return not expected or hmac.compare_digest(join_token.encode(), expected)
 
-    def _enrolled(self, session: Session, name: str, url: str, token_hash: str) -> Device:
+    def _enrolled(self, session: Session, name: str, url: str | None, token_hash: str) -> Device:
         device = session.get(Device, name)
         if device is None:
             other = session.scalar(select(Device.name).where(Device.token_hash == token_hash))
@@ -116,7 +116,7 @@ class Devices:
                 )
             device = Device(name=name, token_hash=token_hash, enrolled=time.time())
             session.add(device)
-            record(session, "device_enrolled", f"{name} enrolled, at {url}", device=name)
+            record(session, "device_enrolled", _enrolment(name, url), device=name)
         elif not hmac.compare_digest(device.token_hash, token_hash):
             raise WrongToken(
                 f"{name} is enrolled with another token. If this is the same device and its "
@@ -188,6 +188,10 @@ class Devices:
             session.execute(delete(DeviceTask).where(DeviceTask.device == name))
             session.execute(delete(Device).where(Device.name == name))
             record(session, "device_forgotten", f"{name} was forgotten", device=name)
+
+
+def _enrolment(name: str, url: str | None) -> str:
+    return f"{name} enrolled, at {url}" if url else f"{name} enrolled; it comes by itself"
 
 
 def _note_task(session: Session, device: str, task: str, told: DeviceTaskStatus) -> None:

@@ -12,7 +12,11 @@ _JSON_OR_NULL = JSON(none_as_null=True)
 class Tables(DeclarativeBase):
     """All tables of this module."""
 
-    type_annotation_map: ClassVar = {dict[str, Any]: JSON, dict[str, float]: JSON}
+    type_annotation_map: ClassVar = {
+        dict[str, Any]: JSON,
+        dict[str, float]: JSON,
+        list[str]: JSON,
+    }
 
 
 class Federation(Tables):
@@ -26,6 +30,10 @@ class Federation(Tables):
 class Device(Tables):
     """An enrolled device. ``token_hash`` is the SHA-256 of its token.
 
+    ``url``: where it is called; None for one that cannot be and comes by itself: it pulls the
+    global model and pushes its updates.
+    ``revoked``: when its token was; it must be enrolled anew. ``rotation_asked``: when it was told
+    to make itself a new token, and has not yet.
     ``address``: the IP address that the host of ``url`` is called at, the one the device
     itself called from; None where its host is trusted and looked up.
     """
@@ -33,12 +41,14 @@ class Device(Tables):
     __tablename__ = "devices"
 
     name: Mapped[str] = mapped_column(primary_key=True)
-    url: Mapped[str]
+    url: Mapped[str | None]
     address: Mapped[str | None]
-    page_url: Mapped[str]
+    page_url: Mapped[str | None]
     token_hash: Mapped[str] = mapped_column(unique=True)
     enrolled: Mapped[float]
     last_seen: Mapped[float]
+    revoked: Mapped[float | None]
+    rotation_asked: Mapped[float | None]
 
 
 class DeviceTask(Tables):
@@ -47,6 +57,8 @@ class DeviceTask(Tables):
     ``problem``: why it cannot take part, if so. ``reservation``: what it cannot do although it
     takes part. ``activity``: the step that it is at, an
     :class:`~shared.federated.activity.Activity`; None when it is at none.
+    ``failures``: in how many rounds in a row it failed. ``rests_until``: the number of the first
+    round that asks it again; None: it is not rested.
     """
 
     __tablename__ = "device_tasks"
@@ -60,6 +72,8 @@ class DeviceTask(Tables):
     problem: Mapped[str | None]
     reservation: Mapped[str | None]
     activity: Mapped[dict[str, Any] | None] = mapped_column(_JSON_OR_NULL)
+    failures: Mapped[int] = mapped_column(default=0, server_default="0")
+    rests_until: Mapped[int | None]
 
 
 class Version(Tables):
@@ -68,6 +82,8 @@ class Version(Tables):
     ``released``: its distribution has begun, so a device that was away may fetch
     it by itself. ``network``: the part of the task that decides the weights.
     ``promoted_from``: the older version whose weights these are; None for a round's result.
+    ``state``: what a rule needs of the versions before besides their weights, small and ready for
+    JSON. ``pruned``: when its file was deleted; None: it is there.
     """
 
     __tablename__ = "versions"
@@ -82,6 +98,8 @@ class Version(Tables):
     created: Mapped[float]
     released: Mapped[bool] = mapped_column(default=False)
     promoted_from: Mapped[int | None]
+    state: Mapped[dict[str, Any] | None] = mapped_column(_JSON_OR_NULL)
+    pruned: Mapped[float | None]
 
 
 class Round(Tables):
@@ -89,6 +107,9 @@ class Round(Tables):
 
     ``status``: open, aggregated, distributed or abandoned. ``unchanged``: the devices that sent
     nothing and counted with the version the round started from, each with its number of samples.
+    ``selected``: the devices that are asked in this round; None: all. ``quorum``: how many updates
+    make its version; more do not count. ``deadline``: when it is aggregated by itself.
+    In a task of mode async, a round is the updates that made one version together.
     """
 
     __tablename__ = "rounds"
@@ -104,23 +125,44 @@ class Round(Tables):
     started: Mapped[float]
     finished: Mapped[float | None]
     unchanged: Mapped[dict[str, Any] | None] = mapped_column(_JSON_OR_NULL)
+    selected: Mapped[list[str] | None] = mapped_column(_JSON_OR_NULL)
+    quorum: Mapped[int | None]
+    deadline: Mapped[float | None]
     updates: Mapped[list["ReceivedUpdate"]] = relationship(
-        order_by="ReceivedUpdate.device", lazy="selectin"
+        order_by="ReceivedUpdate.device, ReceivedUpdate.number", lazy="selectin"
     )
 
 
 class ReceivedUpdate(Tables):
-    """A device's update of one round: the newest it sent, and only that, counts."""
+    """A device's update of one round: the newest it sent, and only that, counts.
+
+    In a task of mode async all count, in order of ``number``.
+
+    Attributes:
+        number: 0 in a synchronous round; otherwise its place in the order of arrival in the
+            round, from 1.
+        base_version: that it started from; None: the round's.
+        weight: by how much its samples or its change were multiplied for its staleness; None: 1.
+        norm: the Euclidean norm of its change, over all weights.
+        outlier: why it stands out from the others, in a sentence; None: it does not.
+    """
 
     __tablename__ = "updates"
 
     round_id: Mapped[int] = mapped_column(ForeignKey("rounds.id"), primary_key=True)
     device: Mapped[str] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(
+        primary_key=True, autoincrement=False, default=0, server_default="0"
+    )
     sha256: Mapped[str]
     num_samples: Mapped[int]
     metrics: Mapped[dict[str, float]]
     bytes: Mapped[int]
     received: Mapped[float]
+    base_version: Mapped[int | None]
+    weight: Mapped[float | None]
+    norm: Mapped[float | None]
+    outlier: Mapped[str | None]
 
 
 class Evaluation(Tables):

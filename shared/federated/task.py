@@ -12,6 +12,8 @@ from pydantic import (
     field_validator,
 )
 
+from shared.federated.policies import AsynchronousSettings, KeepSettings, Mode, RoundSettings
+
 #: Names of tasks and devices: they become folder and file names, so nothing else is allowed.
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 
@@ -69,12 +71,17 @@ class Task(BaseModel):
     #: What is trained: the head alone, the last pointwise block and the head, or everything.
     trainable: Literal["head", "block", "all"] = Field(default_factory=_default("trainable"))
     strategy: Literal["fedavg"] = "fedavg"
+    #: "async": an update that arrives changes the global model at once; there are no steps.
+    mode: Mode = "sync"
     #: Updates without which a round is not aggregated.
     min_updates: int = Field(default=1, ge=1)
     #: Whether a round that has all its updates is aggregated and sent out by itself.
     auto_aggregate: bool = False
     seed: int = Field(default=1, ge=0, lt=2**31)
     training: TrainingSettings = TrainingSettings()
+    rounds: RoundSettings = RoundSettings()
+    asynchronous: AsynchronousSettings = AsynchronousSettings()
+    keep: KeepSettings = KeepSettings()
 
     def network(self) -> dict[str, Any]:
         """What decides the network's weights, ready for JSON: versions of a task share it."""

@@ -51,6 +51,9 @@ class UpdateHeader(BaseModel):
     metrics: Mapping[Metric, Annotated[float, Field(allow_inf_nan=False)]]
     #: The same of every epoch; empty where there are more than MOST_HISTORY_EPOCHS.
     history: Mapping[Metric, list[Annotated[float, Field(allow_inf_nan=False)]]] = {}
+    #: The device's own count of its updates of this task, from 1; two trainings that came out
+    #: the same are two updates. None where a device does not count them.
+    sequence: int | None = Field(default=None, ge=1, le=2**53)
     fingerprint: str = Field(pattern=r"^[0-9a-f]{64}$")
 
     @field_validator("metrics", "history", mode="before")
@@ -83,7 +86,7 @@ class UpdateHeader(BaseModel):
     def as_metadata(self) -> dict[str, str]:
         """The header as a file's metadata."""
         objects = {"metrics", "history"} if self.history else {"metrics"}
-        plain = self.model_dump(exclude={"metrics", "history"})
+        plain = self.model_dump(exclude={"metrics", "history"}, exclude_none=True)
         texts = {name: str(value) for name, value in plain.items()}
         return texts | {name: json.dumps(dict(getattr(self, name))) for name in objects}
 
@@ -97,8 +100,12 @@ def short_history(history: Mapping[str, list[float]]) -> dict[str, list[float]]:
 
 @dataclass(frozen=True)
 class Update:
-    """One device's trained weights and the number of samples behind them."""
+    """One device's trained weights and the number of samples behind them.
+
+    ``weight``: by how much it counts besides, for its staleness.
+    """
 
     device: str
     num_samples: int
     weights: Weights
+    weight: float = 1.0

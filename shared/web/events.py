@@ -39,7 +39,11 @@ class EventTables(DeclarativeBase):
 
 
 class Event(EventTables):
-    """One thing that happened. ``time`` is in seconds since 1970."""
+    """One thing that happened. ``time`` is in seconds since 1970.
+
+    ``actor``: who did it: operator, viewer, a device's name; None: the server itself.
+    ``address``: the IP address that the call came from.
+    """
 
     __tablename__ = "events"
 
@@ -49,6 +53,8 @@ class Event(EventTables):
     task: Mapped[str | None]
     device: Mapped[str | None]
     message: Mapped[str]
+    actor: Mapped[str | None]
+    address: Mapped[str | None]
 
     def as_json(self) -> dict[str, Any]:
         """The row, ready for JSON."""
