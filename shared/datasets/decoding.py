@@ -30,7 +30,7 @@ _REDUCED = (
 )
 
 
-def decode(path: Path, size: int) -> Pixels:
+def decode(path: Path, size: int, channels: int = 3) -> Pixels:
     """Read a picture and bring it to ``size`` by ``size`` pixels, stretched where it is no square.
 
     The picture is turned as its EXIF data says; transparency is dropped.
@@ -38,9 +38,10 @@ def decode(path: Path, size: int) -> Pixels:
     Args:
         path: a JPEG or PNG file, told by its content and not by its name.
         size: side of the result, in pixels.
+        channels: 3 for RGB, 1 for grey: the brightness of a coloured picture.
 
     Returns:
-        uint8 array of shape (size, size, 3), RGB.
+        uint8 array of shape (size, size, channels).
 
     Raises:
         UnreadablePicture: not a whole picture, too large, or not to be opened.
@@ -72,7 +73,8 @@ def decode(path: Path, size: int) -> Pixels:
         (size, size),
         interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR,
     )
-    return np.asarray(cv2.cvtColor(square, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+    kind = cv2.COLOR_BGR2GRAY if channels == 1 else cv2.COLOR_BGR2RGB
+    return np.asarray(cv2.cvtColor(square, kind), dtype=np.uint8).reshape(size, size, channels)
 
 
 def reading_flag(data: bytes, side: int, size: int) -> int:
