@@ -9,13 +9,14 @@ from flask import Response, redirect, url_for
 from pydantic import BeforeValidator, Field
 from werkzeug.wrappers import Response as AnyResponse
 
+from main_server.offers import offers
 from main_server.pages.device_rows import Current
 from main_server.pages.history import Curves, curves, history
 from main_server.pages.participants import Participant, participants
 from main_server.pages.step_words import DOES
 from main_server.pages.stepper import stepper
 from main_server.pages.work import JOBS_LOOKED_AT, announcement, in_words, work
-from main_server.rounds import AGGREGATED, OPEN, offers
+from main_server.rounds import AGGREGATED, OPEN
 from main_server.schemas import TaskQuery
 from main_server.server import MainServer
 from main_server.store.round_steps import trained

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from main_server.offers import Offer
 from main_server.pages.participants import Participant
 from main_server.pages.step_words import (
     BY_ITSELF,
@@ -10,7 +11,7 @@ from main_server.pages.step_words import (
     activity_in_words,
     outcome_in_words,
 )
-from main_server.rounds import ABANDONED, AGGREGATED, DISTRIBUTED, OPEN, Offer
+from main_server.rounds import ABANDONED, AGGREGATED, DISTRIBUTED, OPEN
 from main_server.store.round_steps import FAILED, MAIN_SERVER, RUNNING
 from main_server.store.tables import DeviceStep, Round
 from shared.federated.activity import Activity

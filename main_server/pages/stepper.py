@@ -3,9 +3,10 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from main_server.offers import Offer
 from main_server.pages.device_rows import Current, DeviceRow, by_itself, device_rows
 from main_server.pages.step_words import SHORT, STEPS, count
-from main_server.rounds import ABANDONED, AGGREGATED, DISTRIBUTED, OPEN, Offer
+from main_server.rounds import ABANDONED, AGGREGATED, DISTRIBUTED, OPEN
 
 #: Of more devices those that are done are folded away, and the rest of the others.
 ROWS_SHOWN = 12

@@ -35,6 +35,15 @@ class RoundSettings(_Settings):
     #: For so many rounds.
     rest_rounds: int = Field(default=2, ge=1, le=1000)
 
+    @model_validator(mode="after")
+    def _asks_more_of_some(self) -> Self:
+        if self.over_selection and self.number is None and self.fraction == 1:
+            raise ValueError(
+                f"over_selection ({self.over_selection}) asks more devices than a round needs, and "
+                "it needs all of them; set number or fraction too"
+            )
+        return self
+
 
 class AsynchronousSettings(_Settings):
     """The table ``[tasks.NAME.asynchronous]``: what one update does to the global model."""

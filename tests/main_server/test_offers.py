@@ -9,15 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from main_server.rounds import (
-    ABANDONED,
-    AGGREGATED,
-    DISTRIBUTED,
-    OPEN,
-    STEPS,
-    Offer,
-    offers,
-)
+from main_server.offers import Offer, offers
+from main_server.rounds import ABANDONED, AGGREGATED, DISTRIBUTED, OPEN, STEPS
 
 NAMES = ("device1", "device2", "device3")
 some = st.frozensets(st.sampled_from(NAMES))

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from main_server.offers import Offer
 from main_server.pages.device_rows import Current
 from main_server.pages.participants import Participant
 from main_server.pages.step_words import STEPS
 from main_server.pages.stepper import ROWS_SHOWN, stepper
-from main_server.rounds import Offer
 from main_server.store.tables import DeviceStep, Round
 from shared.federated.activity import Activity
 
