@@ -80,10 +80,11 @@ class Pictures:
             if self._cancelled():
                 raise TrainingCancelled("Cancelled while the pictures were read.")
 
+        task = self._network.task
         features = self._store.features(
             self._network,
             [picture.sha256 for picture in pictures],
-            lambda index: decode(pictures[index].path, self._network.task.image_size),
+            lambda index: decode(pictures[index].path, task.image_size, task.channels),
             on_progress,
         )
         skipped = [

@@ -52,7 +52,7 @@ class Predictions:
         """
         asked = Task.model_validate(task)
         started = time.perf_counter()
-        pixels = decode(Path(picture), asked.image_size)
+        pixels = decode(Path(picture), asked.image_size, asked.channels)
         decoded = time.perf_counter()
         with self._lock:
             predictor = self._predictor(asked)

@@ -21,15 +21,24 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 ClassName = Annotated[str, StringConstraints(pattern=r"^[^\s./\\][^/\\\x00-\x1f]{0,62}$")]
 
 
-Architecture = Literal["mobilenet", "catdog_cnn"]
+Architecture = Literal["mobilenet", "catdog_cnn", "mnist_mlp", "mnist_cnn"]
+#: How a training makes a step of a gradient: with moments of its own, or along it.
+Optimizer = Literal["adam", "sgd"]
+
+#: These see grey pictures, all others coloured ones.
+_GREY: frozenset[Architecture] = frozenset({"mnist_mlp", "mnist_cnn"})
 
 #: What a task's network is when nobody says. None: this architecture has no such thing.
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "mobilenet": {"alpha": 0.25, "image_size": 96, "backbone": "builtin", "trainable": "head"},
     "catdog_cnn": {"alpha": None, "image_size": 100, "backbone": None, "trainable": "all"},
+    "mnist_mlp": {"alpha": None, "image_size": 28, "backbone": None, "trainable": "all"},
+    "mnist_cnn": {"alpha": None, "image_size": 28, "backbone": None, "trainable": "all"},
 }
 #: MobileNet halves the picture five times.
 _MOBILENET_STEP = 32
+#: Smaller pictures leave nothing of a coloured photo, and nothing to convolve.
+_LEAST_COLOURED_SIZE = 32
 
 
 def _default(field: str) -> Callable[[dict[str, Any]], Any]:
@@ -45,6 +54,8 @@ class TrainingSettings(BaseModel):
     epochs: int = Field(default=5, ge=1, le=1000)
     batch_size: int = Field(default=16, ge=1, le=4096)
     learning_rate: float = Field(default=0.001, gt=0, le=10, allow_inf_nan=False)
+    #: Adam, or plain stochastic gradient descent without momentum, as in McMahan et al. 2017.
+    optimizer: Optimizer = "adam"
 
 
 class Task(BaseModel):
@@ -58,12 +69,13 @@ class Task(BaseModel):
     name: Name
     #: In this order they are the network's outputs.
     classes: tuple[ClassName, ...] = Field(min_length=2, max_length=1000)
-    #: "catdog_cnn" is a small network that tells two classes apart and starts from nothing.
+    #: "catdog_cnn" is a small network that tells two classes apart; mnist_mlp and mnist_cnn see
+    #: grey pictures. These three start from nothing.
     architecture: Architecture = "mobilenet"
     #: Width of a MobileNet, as a fraction of the full one.
     alpha: float | None = Field(default_factory=_default("alpha"))
     #: Side of the square picture the network sees, in pixels.
-    image_size: int = Field(default_factory=_default("image_size"), ge=32, le=512)
+    image_size: int = Field(default_factory=_default("image_size"), ge=8, le=512)
     #: "builtin", "imagenet", or "file:NAME" for a file in the device's backbone directory.
     backbone: (
         Annotated[str, StringConstraints(pattern=r"^(builtin|imagenet|file:[\w.-]+)$")] | None
@@ -82,6 +94,11 @@ class Task(BaseModel):
     rounds: RoundSettings = RoundSettings()
     asynchronous: AsynchronousSettings = AsynchronousSettings()
     keep: KeepSettings = KeepSettings()
+
+    @property
+    def channels(self) -> int:
+        """Of the pictures that the network sees: 1 for grey, 3 for RGB."""
+        return 1 if self.architecture in _GREY else 3
 
     def network(self) -> dict[str, Any]:
         """What decides the network's weights, ready for JSON: versions of a task share it."""
@@ -103,7 +120,7 @@ class Task(BaseModel):
         if architecture == "catdog_cnn" and count > 2:
             raise ValueError(
                 f"catdog_cnn tells two classes apart, and there are {count}; "
-                "mobilenet takes any number"
+                "the others take any number"
             )
         return architecture
 
@@ -112,9 +129,9 @@ class Task(BaseModel):
     def _has_a_meaning(cls, value: Any, before: ValidationInfo) -> Any:
         architecture = before.data.get("architecture", "mobilenet")
         default = _DEFAULTS[architecture][before.field_name or ""]
-        if architecture == "catdog_cnn" and value != default:
+        if architecture != "mobilenet" and value != default:
             raise ValueError(
-                f"catdog_cnn is trained whole and from nothing; leave {before.field_name} out"
+                f"{architecture} is trained whole and from nothing; leave {before.field_name} out"
             )
         if value is None and default is not None:
             raise ValueError(f"{architecture} needs one, such as {default!r}")
@@ -130,6 +147,11 @@ class Task(BaseModel):
     @field_validator("image_size")
     @classmethod
     def _image_size_fits(cls, size: int, before: ValidationInfo) -> int:
-        if before.data.get("architecture") == "mobilenet" and size % _MOBILENET_STEP:
+        architecture = before.data.get("architecture", "mobilenet")
+        if architecture == "mobilenet" and size % _MOBILENET_STEP:
             raise ValueError(f"mobilenet sees pictures of a multiple of {_MOBILENET_STEP} pixels")
+        if architecture not in _GREY and size < _LEAST_COLOURED_SIZE:
+            raise ValueError(
+                f"{architecture} sees pictures of at least {_LEAST_COLOURED_SIZE} pixels a side"
+            )
         return size

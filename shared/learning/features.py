@@ -48,7 +48,7 @@ class Extractor(Protocol):
     feature_dtype: Any
 
     def extract(self, pictures: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
-        """Features (n, *feature_shape) of pictures uint8 (n, s, s, 3)."""
+        """Features (n, *feature_shape) of pictures uint8 (n, s, s, channels)."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class FeatureStore:
         Args:
             network: computes what is not known.
             hashes: SHA-256 of each picture's file, hex.
-            load: picture ``i``, uint8 (s, s, 3) RGB; asked only for what is not known, by
+            load: picture ``i``, uint8 (s, s, channels); asked only for what is not known, by
                 several threads at once.
             on_progress: called with (pictures done, pictures in all) while it computes.
 

@@ -14,6 +14,8 @@ import tensorflow as tf
 from shared.federated.task import Architecture, Task
 from shared.federated.weights import Array, Schema
 from shared.learning.architectures.catdog_cnn import build_catdog_cnn
+from shared.learning.architectures.mnist_cnn import build_mnist_cnn
+from shared.learning.architectures.mnist_mlp import build_mnist_mlp
 from shared.learning.architectures.mobilenet import build_mobilenet
 from shared.learning.architectures.parts import Parts
 from shared.learning.architectures.pixels import SCALE, SHIFT
@@ -26,6 +28,8 @@ __all__ = ["BackboneMissing", "BackboneUnfit", "Network", "build_network"]
 _BUILDERS: Mapping[Architecture, Callable[[Task, Path], Parts]] = {
     "mobilenet": build_mobilenet,
     "catdog_cnn": build_catdog_cnn,
+    "mnist_mlp": build_mnist_mlp,
+    "mnist_cnn": build_mnist_cnn,
 }
 #: Pictures the tail sees at once when nothing is trained.
 _ANSWER_BATCH = 256
@@ -63,7 +67,7 @@ class Network:
         self._answer = _compile_tail(tail)
 
     def extract(self, pictures: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
-        """What the backbone says of pictures uint8 (n, s, s, 3) RGB.
+        """What the backbone says of pictures uint8 (n, s, s, channels), grey or RGB.
 
         Returns:
             Features (n, *feature_shape), float32; the pictures themselves, uint8, where
@@ -72,9 +76,12 @@ class Network:
         Raises:
             ValueError: pictures of another shape or type.
         """
-        size = self.task.image_size
-        if pictures.shape[1:] != (size, size, 3) or pictures.dtype != np.uint8:
-            raise ValueError(f"pictures are {pictures.dtype} {pictures.shape}, not {size} pixels")
+        size, channels = self.task.image_size, self.task.channels
+        if pictures.shape[1:] != (size, size, channels) or pictures.dtype != np.uint8:
+            raise ValueError(
+                f"pictures are {pictures.dtype} {pictures.shape}, not {size} pixels a side in "
+                f"{channels} channels"
+            )
         if self._runtime is None:
             return pictures
         return self._runtime.run(pictures)

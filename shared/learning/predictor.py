@@ -65,7 +65,7 @@ class Predictor:
             self._loaded = stamp
 
     def probabilities(self, picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
-        """How likely each class is, (classes,), for a picture uint8 (s, s, 3) RGB."""
+        """How likely each class is, (classes,), for a picture uint8 (s, s, channels)."""
         features = self._network.extract(picture[np.newaxis])
         self._tail.set_tensor(self._tail.get_input_details()[0]["index"], features)
         self._tail.invoke()

@@ -41,14 +41,14 @@ def train(
     on_epoch: Callable[[int, dict[str, float]], None],
     cancelled: Callable[[], bool],
 ) -> History:
-    """Train the tail from the weights it has; Adam starts anew in every call.
+    """Train the tail from the weights it has; the optimiser starts anew in every call.
 
     Args:
         network: its tail is changed; after an error it has the weights it came with.
         features: (n, *network.feature_shape), as the network extracts them; those that the
             feature store maps from a file are read where they lie, a batch at a time.
         labels: int64 (n,), indices of the task's classes.
-        settings: epochs, batch size, learning rate.
+        settings: epochs, batch size, learning rate, optimizer.
         seed: of the order of the pictures and of dropout. Equal seeds give equal bits on one
             machine.
         validation: features and labels to measure on after each epoch; None or empty: no.
@@ -69,8 +69,8 @@ def train(
         validation = features[:0], labels[:0]
     else:
         check_shapes(network, *validation)
-    if network.training_loop is None:
-        network.training_loop = TrainingLoop(network.tail)
+    if network.training_loop is None or network.training_loop.optimizer != settings.optimizer:
+        network.training_loop = TrainingLoop(network.tail, settings.optimizer)
     history: History = {}
 
     def after_epoch(epoch: int, metrics: dict[str, float]) -> bool:

@@ -2,7 +2,7 @@
 
 Between the steps of a Python loop TensorFlow waits for Python, which for a small tail takes
 longer than the arithmetic. Here the whole loop is in the graph: shuffling, gathering a batch,
-the step, Adam, the epoch's measurements. What differs between trainings (pictures, epochs,
+the step, the optimiser, the epoch's measurements. What differs between trainings (pictures, epochs,
 batch size, learning rate, seed) is an argument, so a network is traced once.
 """
 
@@ -15,13 +15,12 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from shared.federated.task import TrainingSettings
+from shared.federated.task import Optimizer, TrainingSettings
+from shared.learning.optimizers import OPTIMIZERS
 
 #: Of one epoch: mean loss, accuracy, mean loss and accuracy on the validation pictures.
 METRICS = ("loss", "accuracy", "val_loss", "val_accuracy")
 
-#: Adam's decay rates and epsilon (Kingma & Ba 2015, arXiv:1412.6980), as Keras sets them.
-_BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-7
 #: How often a running epoch asks whether to go on, in seconds, as near as its steps allow.
 _LOOK_SECONDS = 0.2
 #: Instead of the number of steps until the next look.
@@ -39,9 +38,11 @@ class TrainingLoop:
 
     Args:
         model: from features (n, …) to logits (n, classes).
+        optimizer: of all its trainings.
     """
 
-    def __init__(self, model: keras.Model) -> None:
+    def __init__(self, model: keras.Model, optimizer: Optimizer = "adam") -> None:
+        self.optimizer = optimizer
         self._model = model
         #: What dropout draws from: no part of the weights.
         self._generators = [
@@ -50,10 +51,7 @@ class TrainingLoop:
             if isinstance(layer, keras.layers.Dropout)
         ]
         self._variables = [variable.value for variable in model.trainable_variables]
-        self._moments = [
-            (tf.Variable(tf.zeros_like(value)), tf.Variable(tf.zeros_like(value)))
-            for value in self._variables
-        ]
+        self._steps = OPTIMIZERS[optimizer](self._variables)
         self._after_epoch: AfterEpoch = lambda _epoch, _metrics: True
         self._goes_on: Callable[[], bool] = lambda: True
         self._error: BaseException | None = None
@@ -84,7 +82,7 @@ class TrainingLoop:
                 files, is read where it lies.
             labels: int64 (n,).
             validation: the same, of pictures to measure on after each epoch; may be empty.
-            settings: epochs, batch size, learning rate.
+            settings: epochs, batch size, learning rate; their optimizer is this one.
             seed: of :func:`order` and of dropout.
             after_epoch: told each epoch's number, from 1, and METRICS (loss and accuracy
                 alone without validation pictures). Training ends unless it returns True.
@@ -95,9 +93,7 @@ class TrainingLoop:
         """
         self._after_epoch, self._goes_on, self._error = after_epoch, goes_on, None
         self._looked, self._pace = time.monotonic(), 1
-        for pair in self._moments:
-            for moment in pair:
-                moment.assign(tf.zeros_like(moment))
+        self._steps.forget()
         for state in self._generators:
             state.assign([seed, 0])
         self._trained(
@@ -169,29 +165,13 @@ class TrainingLoop:
         )
 
     def _step(self, features: Any, labels: Any, learning_rate: Any, step: Any) -> Any:
-        """One step of Adam; the sums of the losses and of the right answers before it."""
+        """One step; the sums of the losses and of the right answers before it."""
         with tf.GradientTape() as tape:
             logits = self._model(features, training=True)
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
             loss = tf.reduce_mean(losses)
         gradients = tape.gradient(loss, self._variables)
-        power_1, power_2 = tf.pow(_BETA_1, step), tf.pow(_BETA_2, step)
-        for variable, (first, second), gradient in zip(
-            self._variables, self._moments, gradients, strict=True
-        ):
-            # One kernel that reads and writes each array once, where Keras's needs a dozen.
-            tf.raw_ops.ResourceApplyAdam(
-                var=variable.handle,
-                m=first.handle,
-                v=second.handle,
-                beta1_power=power_1,
-                beta2_power=power_2,
-                lr=learning_rate,
-                beta1=_BETA_1,
-                beta2=_BETA_2,
-                epsilon=_EPSILON,
-                grad=gradient,
-            )
+        self._steps.apply(gradients, learning_rate, step)
         return _sums(losses, logits, labels)
 
     def _measure(self, features: Any, labels: Any) -> Any:

@@ -94,6 +94,7 @@ def test_no_metadata_at_all() -> None:
         {"strategy": "magic"},
         {"surprise": 1},
         {"training": {"epochs": 0}},
+        {"training": {"optimizer": "adagrad"}},
         {"training": {"learning_rate": float("nan")}},
     ],
 )
@@ -123,9 +124,25 @@ def test_defaults_depend_on_the_architecture() -> None:
     assert Task(**CATS_DOGS, auto_aggregate=True).auto_aggregate
 
 
+@pytest.mark.parametrize("architecture", ["mnist_mlp", "mnist_cnn"])
+@pytest.mark.parametrize("count", [2, 10, 300])
+def test_the_networks_for_grey_pictures(architecture: str, count: int) -> None:
+    task = Task(name="mnist", classes=[f"c{n}" for n in range(count)], architecture=architecture)
+    assert (task.image_size, task.channels, task.trainable) == (28, 1, "all")
+    assert (task.alpha, task.backbone) == (None, None)
+    assert Task.model_validate_json(task.model_dump_json()) == task
+    assert "channels" not in task.model_dump()
+    for other in (Task(**CATS_DOGS), Task(name="digits", classes=("0", "1"))):
+        assert other.channels == 3
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
+        ({"architecture": "mnist_cnn", "image_size": 7}, "image_size"),
+        ({"architecture": "mnist_cnn", "backbone": "builtin"}, "leave backbone out"),
+        ({"architecture": "mnist_mlp", "trainable": "head"}, "leave trainable out"),
+        ({"image_size": 28}, "catdog_cnn sees pictures of at least 32 pixels"),
         ({"classes": ["a", "b", "c"]}, "two classes apart, and there are 3"),
         ({"alpha": 0.25}, "leave alpha out"),
         ({"backbone": "builtin"}, "leave backbone out"),
@@ -135,7 +152,7 @@ def test_defaults_depend_on_the_architecture() -> None:
         ({"architecture": "mobilenet", "image_size": 100}, "multiple of 32"),
         ({"architecture": "mobilenet", "alpha": None}, "needs one, such as 0.25"),
         ({"architecture": "mobilenet", "backbone": None}, "needs one, such as 'builtin'"),
-        ({"architecture": "vgg"}, "'mobilenet' or 'catdog_cnn'"),
+        ({"architecture": "vgg"}, "'catdog_cnn', 'mnist_mlp'"),
     ],
 )
 def test_what_does_not_fit_the_architecture_is_told(change: dict, sentence: str) -> None:

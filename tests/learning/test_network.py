@@ -124,7 +124,7 @@ def test_features_are_told_apart_by_size_and_depth(head: Network, tmp_path: Path
     "pictures", [np.zeros((2, 96, 96, 3), np.uint8), np.zeros((2, 32, 32, 3), np.float32)]
 )
 def test_other_pictures_are_refused(head: Network, pictures: Any) -> None:
-    with pytest.raises(ValueError, match="not 32 pixels"):
+    with pytest.raises(ValueError, match="not 32 pixels a side in 3 channels"):
         head.extract(pictures)
 
 

@@ -9,13 +9,13 @@ A network with one output z answers the logits [0, z]: their softmax is [1 - sig
 sigmoid(z)], and its cross entropy exactly the binary cross-entropy of sigmoid(z).
 """
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
 import keras
 
 from shared.federated.task import Task
+from shared.learning.architectures.initial import first_weights
 from shared.learning.architectures.parts import Parts
 from shared.learning.architectures.pixels import pixels_and_scaled
 
@@ -31,20 +31,18 @@ def build_catdog_cnn(task: Task, _backbone_directory: Path) -> Parts:
     Equal seeds give equal first weights, everywhere.
     """
 
-    def first_weights(layer: str) -> keras.Initializer:
-        digest = hashlib.sha256(f"{task.seed} {layer}".encode()).digest()
-        return keras.initializers.GlorotUniform(seed=int.from_bytes(digest[:4]) >> 1)
-
     def convolved(values: Any, number: int, channels: int) -> Any:
         name = f"conv{number}"
+        start = first_weights(task.seed, name)
         convolution = keras.layers.Conv2D(
-            channels, 3, activation="relu", kernel_initializer=first_weights(name), name=name
+            channels, 3, activation="relu", kernel_initializer=start, name=name
         )
         return keras.layers.MaxPooling2D(name=f"pool{number}")(convolution(values))
 
     def dense(values: Any, units: int, activation: str | None, name: str) -> Any:
+        start = first_weights(task.seed, name)
         layer = keras.layers.Dense(
-            units, activation=activation, kernel_initializer=first_weights(name), name=name
+            units, activation=activation, kernel_initializer=start, name=name
         )
         return layer(values)
 

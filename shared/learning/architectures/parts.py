@@ -11,7 +11,7 @@ class Parts(NamedTuple):
     Attributes:
         backbone: from pictures float32 (n, size, size, 3) in [-1, 1] to features; None where
             everything is trained.
-        tail: from features, or pixels uint8 (n, size, size, 3), to logits (n, classes).
+        tail: from features, or pixels uint8 (n, size, size, channels), to logits (n, classes).
     """
 
     backbone: keras.Model | None

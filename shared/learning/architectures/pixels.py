@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-#: Pixels become a network's input as pixel / SCALE - SHIFT, as MobileNet's authors did it.
+#: Coloured pixels become a network's input as pixel / SCALE - SHIFT, as MobileNet's authors did.
 #: Like everything that decides features, both are part of the name under which they are kept.
 SCALE, SHIFT = 127.5, 1
 
@@ -17,3 +17,15 @@ def pixels_and_scaled(size: int) -> tuple[Any, Any]:
     """
     pixels = keras.Input((size, size, 3), dtype="uint8", name="pixels")
     return pixels, keras.layers.Rescaling(1 / SCALE, offset=-SHIFT, name="scaled")(pixels)
+
+
+def grey_pixels_and_scaled(size: int) -> tuple[Any, Any]:
+    """The input of a network that sees grey pictures, and the same from 0 to 1.
+
+    Black stays 0, as in the papers on MNIST, most of whose pixels are black.
+
+    Returns:
+        uint8 (n, size, size, 1), and float32 of the same shape.
+    """
+    pixels = keras.Input((size, size, 1), dtype="uint8", name="pixels")
+    return pixels, keras.layers.Rescaling(1 / 255, name="scaled")(pixels)
