@@ -104,6 +104,29 @@ def test_updates_are_left_as_they_are(given_updates: list[Update]) -> None:
         assert_equal(update.weights, copy)
 
 
+def test_a_late_update_counts_less() -> None:
+    late = Update("device2", 20, {"a": np.array([20.0, 3.0], np.float32)}, weight=0.5)
+    average = fedavg([one("device1", 10, 10.0, 0.0), late])
+    # (10*10 + 20*0.5*20)/20 = 15 and 20*0.5*3/20 = 1.5
+    assert average["a"].tolist() == [15.0, 1.5]
+
+
+@given(updates())
+@settings(deadline=None)
+def test_a_weight_of_one_changes_no_bit(given_updates: list[Update]) -> None:
+    """As it was when sums were of whole numbers of samples."""
+    average = fedavg(given_updates)
+    for name in average:
+        weighted_sum, total = np.full(average[name].shape, -0.0), 0
+        for update in given_updates:  # their names are in order
+            weighted_sum = weighted_sum + update.weights[name].astype(np.float64) * float(
+                update.num_samples
+            )
+            total += update.num_samples
+        expected = np.asarray(weighted_sum / total, np.float32)
+        assert average[name].tobytes() == expected.tobytes()
+
+
 def test_every_strategy_has_its_name() -> None:
     assert STRATEGIES["fedavg"] is fedavg
 

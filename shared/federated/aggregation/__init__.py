@@ -1,12 +1,67 @@
-"""How updates become the next version: one rule, one file."""
+"""How updates become the next version: one rule, one file.
+
+Rules of synchronous rounds average updates; those of asynchronous tasks go on from a state: they
+turn it, and what arrived, into the next one.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
+from shared.federated.aggregation.fedasync import fedasync
 from shared.federated.aggregation.fedavg import fedavg
+from shared.federated.aggregation.fedbuff import fedbuff
+from shared.federated.aggregation.running_average import NUM_SAMPLES, running_average
+from shared.federated.aggregation.staleness import polynomial_weight
+from shared.federated.aggregation.state import Arrival, ServerState
+from shared.federated.policies import AsynchronousRule, AsynchronousSettings
 from shared.federated.update import Update
 from shared.federated.weights import StreamedWeights
+
+__all__ = [
+    "ASYNCHRONOUS_STRATEGIES",
+    "NUM_SAMPLES",
+    "STRATEGIES",
+    "Arrival",
+    "AsynchronousStrategy",
+    "ServerState",
+    "Strategy",
+    "polynomial_weight",
+]
 
 Strategy = Callable[[Sequence[Update]], StreamedWeights]
 
 #: By the name that a task gives as its ``strategy``.
 STRATEGIES: Mapping[str, Strategy] = {"fedavg": fedavg}
+
+
+@dataclass(frozen=True)
+class AsynchronousStrategy:
+    """A rule of asynchronous tasks.
+
+    Attributes:
+        apply: the next state, of the newest one and the updates that make it.
+        is_buffered: ``buffer_size`` updates make a version together; otherwise each one does.
+        weighs_staleness: an update counts less the staler it is.
+    """
+
+    apply: Callable[[ServerState, Sequence[Arrival], AsynchronousSettings], ServerState]
+    is_buffered: bool = False
+    weighs_staleness: bool = True
+
+    def needed(self, settings: AsynchronousSettings) -> int:
+        """How many updates make a version."""
+        return settings.buffer_size if self.is_buffered else 1
+
+    def weight(self, staleness: int, settings: AsynchronousSettings) -> float:
+        """By how much an update counts for its staleness."""
+        if not self.weighs_staleness:
+            return 1.0
+        return polynomial_weight(staleness, settings.staleness_exponent)
+
+
+#: By the name that a task gives as its ``asynchronous.rule``.
+ASYNCHRONOUS_STRATEGIES: Mapping[AsynchronousRule, AsynchronousStrategy] = {
+    "running_average": AsynchronousStrategy(running_average, weighs_staleness=False),
+    "fedasync": AsynchronousStrategy(fedasync),
+    "fedbuff": AsynchronousStrategy(fedbuff, is_buffered=True),
+}

@@ -1,6 +1,6 @@
-"""The walk that every rule shares: block by block, one block of every update at a time.
+"""The walk that every rule shares: block by block, one block of every source at a time.
 
-A block fits in the processor's cache, and its place is used again for the next update and
+A block fits in the processor's cache, and its place is used again for the next source and
 the next block. So memory grows neither with the updates nor with the network.
 """
 
@@ -16,32 +16,35 @@ from shared.federated.weights import Array, Schema, StreamedWeights, Weights
 #: 128 KiB of float32: with two such blocks of float64 beside it, within a second-level cache.
 BLOCK_NUMBERS = 32 * 1024
 
+#: Weights, and by how much they count.
+Source = tuple[float, Weights]
+
 
 @dataclass(frozen=True)
 class Blocks:
-    """One block of each update, in order of device name.
+    """One block of each source, in their order.
 
     Attributes:
-        sources: of each update in that order, its number of samples and its weights.
+        sources: by how much each counts, and its weights.
         name: of the array that the block is part of.
         start: where in that array it begins, counted in numbers in C order.
         size: how many numbers it has, at most BLOCK_NUMBERS.
     """
 
-    sources: Sequence[tuple[int, StreamedWeights]]
+    sources: Sequence[tuple[float, StreamedWeights]]
     name: str
     start: int
     size: int
 
-    def __iter__(self) -> Iterator[tuple[int, Array]]:
-        """The number of samples and the block, float32 (size,), of one update after the other.
+    def __iter__(self) -> Iterator[tuple[float, Array]]:
+        """By how much a source counts, and its block, float32 (size,); one after the other.
 
         The block's place is used again: a rule copies what it keeps.
         """
         place: Array = np.empty(self.size, np.float32)
-        for num_samples, weights in self.sources:
+        for share, weights in self.sources:
             weights.read(self.name, self.start, place)
-            yield num_samples, place
+            yield share, place
 
 
 #: Combines one block, number by number: where blocks begin must not matter. Returns (size,).
@@ -49,20 +52,18 @@ Rule = Callable[[Blocks], npt.NDArray[np.floating]]
 
 
 class Combined(StreamedWeights):
-    """What a rule makes of updates, computed as it is read.
+    """What a rule makes of weights, computed as it is read.
 
     Args:
-        updates: at least one; all of one schema; unchanged as long as this is read.
-        rule: sees them in order of device name, so the order in which they arrived
-            changes no bit.
+        sources: at least one; all of one schema; unchanged as long as this is read. The rule
+            sees them in this order.
 
     Raises:
-        SchemaMismatch: an update has another schema than the first.
+        SchemaMismatch: a source has another schema than the first.
     """
 
-    def __init__(self, updates: Sequence[Update], rule: Rule) -> None:
-        ordered = sorted(updates, key=lambda update: update.device)
-        self._sources = [(update.num_samples, _streamed(update.weights)) for update in ordered]
+    def __init__(self, sources: Sequence[Source], rule: Rule) -> None:
+        self._sources = [(share, streamed(weights)) for share, weights in sources]
         self._rule = rule
         self.schema = self._sources[0][1].schema
         for _, weights in self._sources:
@@ -75,6 +76,34 @@ class Combined(StreamedWeights):
             part[:] = self._rule(Blocks(self._sources, name, start + first, part.size))
 
 
+def in_order(updates: Sequence[Update]) -> list[Update]:
+    """Updates in order of device name, those of one device as they came.
+
+    So the order in which devices' updates arrived changes no bit of a sum.
+    """
+    return sorted(updates, key=lambda update: update.device)
+
+
+def weighted_mean(blocks: Blocks) -> npt.NDArray[np.float64]:
+    """The mean of all sources, each counting by its share. Sums are float64."""
+    weighted_sum = np.full(blocks.size, -0.0)  # what added to any number, -0 too, changes no bit
+    product = np.empty(blocks.size, np.float64)
+    total = 0.0
+    for share, block in blocks:
+        # Copying to float64 first is faster than a product that converts as it goes.
+        np.copyto(product, block)
+        product *= share
+        weighted_sum += product
+        total += share
+    weighted_sum /= total
+    return weighted_sum
+
+
+def streamed(weights: Weights) -> StreamedWeights:
+    """Weights that can be read piece by piece, also where they are arrays in memory."""
+    return weights if isinstance(weights, StreamedWeights) else _InMemory(weights)
+
+
 class _InMemory(StreamedWeights):
     """Arrays that are in memory, seen as the others are."""
 
@@ -84,7 +113,3 @@ class _InMemory(StreamedWeights):
 
     def read(self, name: str, start: int, into: Array) -> None:
         into[:] = self._arrays[name][start : start + into.size]
-
-
-def _streamed(weights: Weights) -> StreamedWeights:
-    return weights if isinstance(weights, StreamedWeights) else _InMemory(weights)
