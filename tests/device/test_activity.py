@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from shared.device.progress import SHORT_SECONDS
 from tests.device.processes import SEND, TRAIN, Connection
 from tests.federation import Federation
 from tests.server import Server, wait_until
@@ -71,7 +72,8 @@ def test_a_long_step_is_told_once_a_second_until_it_is_over(
     assert device.ended(job)["status"] == "cancelled"
     wait_until(lambda: "activity" not in heartbeats(connection)[-1])
     seconds = time.monotonic() - started
-    assert len(heartbeats(connection)) - before <= seconds + 2
+    # One a second, and those for what was begun and ended; not one for each epoch.
+    assert len(heartbeats(connection)) - before <= seconds + 5
     first, second = [each for each in told() if each["phase"] == "training"][:2]
     assert (second["step"], second["total"]) == ("modeltrain", 1000)
     assert 0 < first["done"] < second["done"]
@@ -83,13 +85,19 @@ def test_a_long_step_is_told_once_a_second_until_it_is_over(
 
 def test_short_steps_cause_no_heartbeat(device: Server, connection: Connection) -> None:
     device.do(TRAIN)  # what it compiles, it compiled
-    wait_until(lambda: "activity" not in heartbeats(connection)[-1])
-    before = len(heartbeats(connection))
-    seconds = device.do(TRAIN)["seconds"]
-    device.do(SEND)
-    time.sleep(1.5)  # a beat that was to come would have come
-    assert seconds < 0.5
-    assert len(heartbeats(connection)) == before
+
+    def is_quiet() -> bool:
+        wait_until(lambda: "activity" not in heartbeats(connection)[-1])
+        before, began = len(heartbeats(connection)), time.monotonic()
+        device.do(TRAIN)
+        device.do(SEND)
+        is_short = time.monotonic() - began < SHORT_SECONDS
+        time.sleep(1.5)  # a beat that was to come would have come
+        told = len(heartbeats(connection)) - before
+        assert not (is_short and told)
+        return is_short
+
+    wait_until(is_quiet)  # on a busy machine the steps take long at first
 
 
 def test_a_confusion_is_told_until_the_main_server_has_it_and_no_longer(

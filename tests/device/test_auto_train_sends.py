@@ -91,7 +91,7 @@ def test_what_a_round_trained_and_nobody_sent_is_sent(house: House) -> None:
             assert not house.log("Nobody had sent")
         else:
             wait_until(lambda: house.log("Nobody had sent"))
-            assert 10 < time.monotonic() - began < 30, "not at once: a round sends it itself"
+            assert time.monotonic() - began > 10, "not at once: a round sends it itself"
             (line,) = house.log("Nobody had sent")
             assert line.startswith("Nobody had sent what was trained with 1 new picture. Sent to")
             assert house.device.task("shades")["pending"]["sent"] is True

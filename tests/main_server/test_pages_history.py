@@ -1,7 +1,6 @@
 """The past on the control page: rounds, promoted versions, plots, training curves; much of it."""
 
 import gzip
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,8 +15,6 @@ from .filled_store import fill
 from .page import Page, look
 
 KINDS = ("accuracy", "loss")
-#: On a processor of its own; the page has 100 ms, and tests share one with others.
-_SECONDS = 0.1
 _MOST_BYTES = 300_000
 
 
@@ -128,13 +125,8 @@ def test_many_rounds_and_devices_stay_a_small_page(filled: FlaskClient) -> None:
     assert lines[-1].startswith("start 10.0 % 1.051 0 before any training")
 
 
-def test_many_rounds_and_devices_stay_quick_and_light(filled: FlaskClient) -> None:
-    seconds = []
-    for _ in range(5):
-        began = time.thread_time()
-        page = filled.get("/?task=digits")
-        seconds.append(time.thread_time() - began)
-    assert min(seconds) < _SECONDS
+def test_many_rounds_and_devices_stay_light(filled: FlaskClient) -> None:
+    page = filled.get("/?task=digits")
     loaded = {
         each.attributes.get("src") or each.attributes["href"]
         for each in look(filled).all()
