@@ -19,6 +19,7 @@ ABANDONED = "abandoned"
 #: The steps of a round, in order.
 STEPS = ("modeltrain", "sendmodel", "aggregate_models", "send_model_clients")
 
+
 class StaleUpdate(FedbellError):
     """An update that started from another version than the round's."""
 
@@ -54,14 +55,31 @@ class NothingToDistribute(FedbellError):
     title = "There is nothing to send yet"
 
 
+class NotAsked(FedbellError):
+    """An update of a device that its round does not ask."""
+
+    status = 409
+    title = "The device is not asked in this round"
+
+
+class RoundFull(FedbellError):
+    """A round that has all the updates that count."""
+
+    status = 409
+    title = "The round has its updates"
+
+
 def check_update(
     header: UpdateHeader, *, task: Task, device: str, base_version: int, fingerprint: str
-) -> None:
+) -> float:
     """Whether an update belongs to the round of ``task`` that starts from ``base_version``.
 
     Args:
         device: who sent it, by its token.
         fingerprint: that of the global model: schema and backbone.
+
+    Returns:
+        By how much it counts: 1, or less where it comes late and the task merges such updates.
     """
     if header.device != device:
         raise WrongDevice(f"The update says it is {header.device}'s; the token is {device}'s.")
@@ -72,11 +90,66 @@ def check_update(
             "The update was made with another backbone or network than the global model. Give "
             f"every device the same backbone for {task.name}, then train again."
         )
-    if header.base_version != base_version:
-        raise StaleUpdate(
-            f"The update starts from version {header.base_version}; the round starts from "
-            f"version {base_version}. Run modeltrain on {device}, then sendmodel.",
-            base_version=base_version,
+    if header.base_version == base_version:
+        return 1.0
+    is_late = header.base_version < base_version
+    if is_late and task.rounds.late_updates == "merge":
+        return late_weight(base_version - header.base_version, task.rounds.staleness_exponent)
+    over = " That version's round is over." if is_late else ""
+    raise StaleUpdate(
+        f"The update starts from version {header.base_version}; the round starts from "
+        f"version {base_version}.{over} Run modeltrain on {device}, then sendmodel.",
+        base_version=base_version,
+    )
+
+
+def late_weight(staleness: int, exponent: float) -> float:
+    """The staleness weight (1 + staleness)^-exponent of FedAsync (Xie 2019, arXiv:1903.03934).
+
+    Args:
+        staleness: how many versions ago the update started.
+    """
+    return float((1 + staleness) ** -exponent)
+
+
+def check_place(
+    task: Task,
+    number: int,
+    device: str,
+    *,
+    selected: Collection[str] | None,
+    quorum: int | None,
+    sent: Collection[str],
+    is_late: bool,
+) -> None:
+    """Whether an open round takes an update of ``device``.
+
+    Args:
+        number: the round's.
+        selected: whom it asks; None: every device.
+        quorum: how many updates count; None: all.
+        sent: devices whose update is here; they may send another one instead.
+        is_late: the update started from an older version. It counts where late ones are merged,
+            also of a device that only an earlier round has asked.
+
+    Raises:
+        NotAsked, RoundFull
+    """
+    if selected is not None and device not in selected and not is_late:
+        raise NotAsked(
+            f"Round {number} of {task.name} asks {len(selected)} devices, and {device} is not "
+            "among them. Its heartbeat tells when it is asked again; "
+            f"POST /modeltrain?task={task.name}&device={device} asks it now."
+        )
+    if quorum is not None and len(sent) >= quorum and device not in sent:
+        rest = (
+            "Send it again once its version is made: it counts then, as a late one."
+            if task.rounds.late_updates == "merge"
+            else "Train again in the next one."
+        )
+        raise RoundFull(
+            f"Round {number} of {task.name} takes the first {quorum} updates, and they are here. "
+            f"{rest}"
         )
 
 

@@ -4,6 +4,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, lazyload
 
 from main_server import rounds as rules
+from main_server.selection import Chosen, awake, choose, selects
+from main_server.store.candidates import candidates
 from main_server.store.tables import ReceivedUpdate, Round, Version
 from shared.federated.task import Task
 from shared.web.events import record
@@ -15,12 +17,25 @@ def newest_round(session: Session, task: str, with_updates: bool = True) -> Roun
     return session.scalar(query if with_updates else query.options(lazyload(Round.updates)))
 
 
-def open_round(session: Session, task: Task, started: float, model: Version) -> Round:
-    """The open round; opened from ``model``, as of ``started``, when there is none."""
+def open_round(
+    session: Session, task: Task, started: float, model: Version, seen_since: float = 0.0
+) -> Round:
+    """The open round; opened from ``model``, as of ``started``, when there is none.
+
+    Args:
+        seen_since: devices that were last seen before this, in seconds since 1970, are not there:
+            a round that chooses whom it asks does not choose them.
+    """
     row = newest_round(session, task.name, with_updates=False)
     if row is not None and row.status == rules.OPEN:
         return row
     number = row.number + 1 if row is not None else 1
+    chosen = Chosen(None, None)
+    if task.mode == "sync" and selects(task.rounds):
+        known = candidates(session, task.name, seen_since)
+        up = awake(known, number, task.min_updates)
+        chosen = choose([name for name in up if known[name].is_ready], task, number)
+    seconds = task.rounds.deadline_seconds if task.mode == "sync" else None
     opened = Round(
         task=task.name,
         number=number,
@@ -28,6 +43,9 @@ def open_round(session: Session, task: Task, started: float, model: Version) -> 
         strategy=task.strategy,
         base_version=model.version,
         started=started,
+        selected=chosen.asked,
+        quorum=chosen.quorum,
+        deadline=started + seconds if seconds else None,
         updates=[],
     )
     session.add(opened)

@@ -9,11 +9,13 @@ from sqlalchemy import select
 
 from main_server import rounds as rules
 from main_server.step_results import measured
+from main_server.store.candidates import Presence
 from main_server.store.evaluations import (
     FederatedEvaluation,
     federated_evaluations,
     note_evaluation,
 )
+from main_server.store.rests import note_round_over
 from main_server.store.round_rows import newest_round, open_round, received_before
 from main_server.store.round_steps import note_update
 from main_server.store.tables import Evaluation, ReceivedUpdate, Round, Version
@@ -31,16 +33,21 @@ class Rounds:
 
     Args:
         directory: where the files of open rounds' updates lie.
+        presence: who is there when a round opens; None: every device.
     """
 
-    def __init__(self, database: Database, directory: Path) -> None:
+    def __init__(
+        self, database: Database, directory: Path, presence: Presence | None = None
+    ) -> None:
         self._database = database
         self._directory = directory
+        self._presence = presence
 
     def open(self, task: Task, started: float) -> Round:
         """The open round; opened, as of ``started``, when there is none. Raises NoModelYet."""
         with self._database.write() as session:
-            return open_round(session, task, started, newest_version(session, task.name))
+            model = newest_version(session, task.name)
+            return open_round(session, task, started, model, self._seen_since())
 
     def number_to_come(self, task: str) -> int:
         """The open round's number, or the one that the next round will have.
@@ -67,7 +74,8 @@ class Rounds:
             The round's number, and the update's bytes.
 
         Raises:
-            StaleUpdate, SchemaMismatch, WrongDevice, NoModelYet: nothing has changed.
+            StaleUpdate, SchemaMismatch, WrongDevice, NoModelYet, NotAsked, RoundFull: nothing has
+                changed.
         """
         size = file.stat().st_size
         with self._database.write() as session:
@@ -75,24 +83,37 @@ class Rounds:
             if before is not None:
                 return before, size
             model = newest_version(session, task.name)
-            rules.check_update(
+            weight = rules.check_update(
                 header,
                 task=task,
                 device=device,
                 base_version=model.version,
                 fingerprint=model.fingerprint,
             )
-            row = open_round(session, task, time.time(), model)
-            former = session.get(ReceivedUpdate, (row.id, device))
+            row = open_round(session, task, time.time(), model, self._seen_since())
+            is_late = header.base_version < model.version
+            rules.check_place(
+                task,
+                row.number,
+                device,
+                selected=row.selected,
+                quorum=row.quorum,
+                sent=[each.device for each in row.updates],
+                is_late=is_late,
+            )
+            former = session.get(ReceivedUpdate, (row.id, device, 0))
             former_file = self.update_path(row, former) if former else None
             update = ReceivedUpdate(
                 round_id=row.id,
                 device=device,
+                number=0,
                 sha256=sha256,
                 num_samples=header.num_samples,
                 metrics=dict(header.metrics),
                 bytes=size,
                 received=time.time(),
+                base_version=header.base_version if is_late else None,
+                weight=weight if is_late else None,
             )
             move_durably(file, self.update_path(row, update))
             session.merge(update)
@@ -149,9 +170,13 @@ class Rounds:
                 now.status = rules.AGGREGATED
                 now.unchanged = dict(unchanged) or None
                 now.finished = time.time()
+                note_round_over(session, task, now, self._seen_since())
                 record(session, "version_made", _made(now), task=task.name)
                 session.flush()
                 return now
+
+    def _seen_since(self) -> float:
+        return self._presence.since() if self._presence else 0.0
 
     def _are_outdated(self, row: Round, updates: Sequence[ReceivedUpdate]) -> bool:
         """Whether one of a round's updates has been replaced meanwhile, and its file with it."""
