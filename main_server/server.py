@@ -12,6 +12,7 @@ from main_server.models import Models
 from main_server.settings import MainServerSettings, read_tasks
 from main_server.single_steps import SingleSteps
 from main_server.steps import Steps
+from main_server.store.candidates import Presence
 from main_server.store.devices import Devices
 from main_server.store.round_ends import settle_rounds
 from main_server.store.round_steps import RoundSteps
@@ -54,7 +55,8 @@ class MainServer:
         self.devices = Devices(self.database, settings.join_secret(), settings.device_hosts.split())
         self.versions = Versions(self.database, directory / "models")
         self.versions.check_networks(self.tasks.values())
-        self.rounds = Rounds(self.database, directory / "updates")
+        self.presence = Presence(self.database, settings.lost_after_seconds)
+        self.rounds = Rounds(self.database, directory / "updates", self.presence)
         settle_rounds(self.database, self.tasks)
         self.rounds.remove_files_of_closed()
         self.uploads = Uploads(directory / "incoming", settings.most_upload_bytes)
