@@ -110,11 +110,24 @@ def open_chunks(
         return MnistChunks(files, classes, image_size, channels, chunk_size)
     if (directory / "train").is_dir():
         return FolderChunks(directory, classes, image_size, channels, chunk_size)
-    raise NoDataset(
-        f"{directory} holds no data set. Put the four MNIST files there (train-images-idx3-ubyte, "
-        "train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte; .gz will do), or "
-        "pictures into folders train/<class>/ and test/<class>/."
-    )
+    raise _nothing(directory, ("train", "t10k"), ("train", "test"))
+
+
+def read_test(directory: Path, classes: Sequence[str], image_size: int, channels: int) -> Samples:
+    """The test set of a data set, as :meth:`ChunkedDataset.test` gives it; none other is read.
+
+    Raises:
+        NoDataset: there is none, or one of its two files is missing.
+        FedbellError: what is wrong with the files.
+    """
+    from shared.datasets.folder_chunks import read_folder
+    from shared.datasets.mnist import MnistPart, find_mnist
+
+    if files := find_mnist(directory, ("t10k",)):
+        return MnistPart(files, "t10k", classes).samples(image_size, channels)
+    if (directory / "test").is_dir():
+        return read_folder(directory / "test", classes, image_size, channels)
+    raise _nothing(directory, ("t10k",), ("test",))
 
 
 def check_shards(first: int, last: int, number_of_chunks: int) -> None:
@@ -148,3 +161,12 @@ def count_chunks(count: int, chunk_size: int) -> int:
 def rows_of_chunk(number: int, chunk_size: int) -> slice:
     """Which pictures of the training set a chunk has; chunks are counted from 1."""
     return slice((number - 1) * chunk_size, number * chunk_size)
+
+
+def _nothing(directory: Path, parts: Sequence[str], splits: Sequence[str]) -> NoDataset:
+    files = [f"{part}-{kind}-ubyte" for part in parts for kind in ("images-idx3", "labels-idx1")]
+    folders = " and ".join(f"{split}/<class>/" for split in splits)
+    return NoDataset(
+        f"{directory} holds no data set. Put there MNIST's files, plain or as .gz "
+        f"({', '.join(files)}), or pictures in folders {folders}."
+    )

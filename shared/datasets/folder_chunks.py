@@ -63,33 +63,44 @@ class FolderChunks(ChunkedDataset):
         """
         check_shards(number, number, self.number_of_chunks)
         rows = rows_of_chunk(number, self._chunk_size)
-        return self._decoded(self._training[rows], f"chunk {number} of {self._directory}")
+        what = f"chunk {number} of {self._directory}"
+        return _decoded(self._training[rows], self._size, self._channels, what)
 
     def test(self) -> Samples:
-        """See :meth:`ChunkedDataset.test`.
+        """See :meth:`ChunkedDataset.test`. Raises as :func:`read_folder`."""
+        return read_folder(self._directory / "test", self.classes, self._size, self._channels)
 
-        Raises:
-            EmptySplit, UnknownClassFolder, UnreadableFolder
-        """
-        directory = self._directory / "test"
-        return self._decoded(read_split(directory, self.classes), str(directory))
 
-    def _decoded(self, listed: Sequence[Picture], what: str) -> Samples:
-        def decoded(picture: Picture) -> npt.NDArray[np.uint8] | None:
-            try:
-                return decode(picture.path, self._size, self._channels)
-            except UnreadablePicture as error:
-                _log.warning("Left out: %s", error.detail)
-                return None
+def read_folder(directory: Path, classes: Sequence[str], image_size: int, channels: int) -> Samples:
+    """All readable pictures of one split, by class and then by name.
 
-        with ThreadPoolExecutor(thread_name_prefix="decoding") as threads:
-            results = list(threads.map(decoded, listed))
-        kept = [
-            (pixels, picture.label)
-            for pixels, picture in zip(results, listed, strict=True)
-            if pixels is not None
-        ]
-        if not kept:
-            raise EmptySplit(f"No picture of {what} can be read. Copy them there again.")
-        pictures, labels = zip(*kept, strict=True)
-        return Samples(np.stack(pictures), np.array(labels, np.int64))
+    Args:
+        directory: the split, such as ``dataset/device1/digits/test``.
+        classes, image_size, channels: as :func:`open_chunks`.
+
+    Raises:
+        EmptySplit: there is none, or none that can be read.
+        UnknownClassFolder, UnreadableFolder
+    """
+    return _decoded(read_split(directory, classes), image_size, channels, str(directory))
+
+
+def _decoded(listed: Sequence[Picture], image_size: int, channels: int, what: str) -> Samples:
+    def decoded(picture: Picture) -> npt.NDArray[np.uint8] | None:
+        try:
+            return decode(picture.path, image_size, channels)
+        except UnreadablePicture as error:
+            _log.warning("Left out: %s", error.detail)
+            return None
+
+    with ThreadPoolExecutor(thread_name_prefix="decoding") as threads:
+        results = list(threads.map(decoded, listed))
+    kept = [
+        (pixels, picture.label)
+        for pixels, picture in zip(results, listed, strict=True)
+        if pixels is not None
+    ]
+    if not kept:
+        raise EmptySplit(f"No picture of {what} can be read. Copy them there again.")
+    pictures, labels = zip(*kept, strict=True)
+    return Samples(np.stack(pictures), np.array(labels, np.int64))

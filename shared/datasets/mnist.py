@@ -22,14 +22,14 @@ from shared.datasets.chunks import (
     count_chunks,
     rows_of_chunk,
 )
-from shared.datasets.idx import BadIdxFile, IdxFile, open_idx
+from shared.datasets.idx import BadIdxFile, open_idx
 from shared.errors import FedbellError
 
 Part = Literal["train", "t10k"]
 Kind = Literal["images", "labels"]
 Files = Mapping[tuple[Part, Kind], Path]
 
-_PARTS: tuple[Part, ...] = ("train", "t10k")
+PARTS: tuple[Part, ...] = ("train", "t10k")
 _FORMATS: Mapping[Kind, str] = {"images": "idx3-ubyte", "labels": "idx1-ubyte"}
 _DIGITS = tuple("0123456789")
 
@@ -41,8 +41,8 @@ class WrongClasses(FedbellError):
     title = "The labels are not those of the task"
 
 
-def find_mnist(directory: Path) -> Files:
-    """The four files in a folder; nothing when none of them is there.
+def find_mnist(directory: Path, parts: Sequence[Part] = PARTS) -> Files:
+    """The files of some parts in a folder; nothing when none of them is there.
 
     Names have a dash or a dot before ``idx``, and may end in ``.gz``; a plain file is taken
     before a compressed one.
@@ -52,7 +52,7 @@ def find_mnist(directory: Path) -> Files:
     """
     found: dict[tuple[Part, Kind], Path] = {}
     missing = []
-    for part in _PARTS:
+    for part in parts:
         for kind, suffix in _FORMATS.items():
             names = [f"{part}-{kind}{mark}{suffix}" for mark in "-."]
             paths = [directory / f"{name}{end}" for end in ("", ".gz") for name in names]
@@ -63,8 +63,8 @@ def find_mnist(directory: Path) -> Files:
                 missing.append(names[0])
     if found and missing:
         raise NoDataset(
-            f"{directory} holds only some of the four MNIST files. Put there too, as it is or as "
-            f".gz: {', '.join(missing)}."
+            f"{directory} lacks some of the MNIST files. Put there too, plain or as .gz: "
+            f"{', '.join(missing)}."
         )
     return found
 
@@ -73,10 +73,10 @@ class MnistChunks(ChunkedDataset):
     """MNIST's training pictures in their own order, which mixes the classes, cut into chunks.
 
     Label n is the task's class n. The test files are the test set. Headers are checked at once,
-    the rest when it is first asked for; it is then kept in memory.
+    the rest when it is first asked for. The training pictures are then kept in memory.
 
     Args:
-        files: as :func:`find_mnist` gives them.
+        files: of both parts, as :func:`find_mnist` gives them.
         classes, image_size, channels, chunk_size: as :func:`open_chunks`. Pictures of another
             size are resized; three channels are three times the grey one.
 
@@ -94,59 +94,65 @@ class MnistChunks(ChunkedDataset):
         chunk_size: int,
     ) -> None:
         self.classes = tuple(classes)
-        if set(self.classes) <= set(_DIGITS) and self.classes != _DIGITS[: len(self.classes)]:
-            raise WrongClasses(
-                f"In the MNIST files label n is class n, but the task's classes are "
-                f"{', '.join(classes)}. Name them {', '.join(_DIGITS)}, in this order."
-            )
         self._size, self._channels, self._chunk_size = image_size, channels, chunk_size
-        self._train, self._test = (_open_part(files, part) for part in _PARTS)
-        self.number_of_chunks = count_chunks(self._train[0].shape[0], chunk_size)
+        self._train, self._test = (MnistPart(files, part, self.classes) for part in PARTS)
+        self.number_of_chunks = count_chunks(self._train.count, chunk_size)
 
     def chunk(self, number: int) -> Samples:
         """See :meth:`ChunkedDataset.chunk`. Raises BadShards, BadIdxFile, WrongClasses."""
         check_shards(number, number, self.number_of_chunks)
         rows = rows_of_chunk(number, self._chunk_size)
-        pictures, labels = self._training
-        return self._samples(pictures[rows], labels[rows])
+        return self._train.samples(self._size, self._channels, rows)
 
     def test(self) -> Samples:
         """See :meth:`ChunkedDataset.test`. Raises BadIdxFile, WrongClasses."""
-        return self._samples(*self._read(self._test))
+        return self._test.samples(self._size, self._channels)
 
-    @cached_property
-    def _training(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-        return self._read(self._train)
 
-    def _read(
-        self, part: tuple[IdxFile, IdxFile]
-    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-        pictures, labels = (file.read() for file in part)
-        if (highest := int(labels.max())) >= len(self.classes):
+class MnistPart:
+    """The pictures and the labels of one part, read when they are first asked for.
+
+    Attributes:
+        count: of pictures, and of labels.
+
+    Raises:
+        BadIdxFile, WrongClasses: as :class:`MnistChunks`.
+    """
+
+    def __init__(self, files: Files, part: Part, classes: Sequence[str]) -> None:
+        if set(classes) <= set(_DIGITS) and tuple(classes) != _DIGITS[: len(classes)]:
             raise WrongClasses(
-                f"{part[1].path} holds the label {highest}, but the task has only "
-                f"{len(self.classes)} classes, {', '.join(self.classes[:12])}: labels count "
-                "from 0. Add the missing classes to the task."
+                f"In the MNIST files label n is class n, but the task's classes are "
+                f"{', '.join(classes)}. Name them {', '.join(_DIGITS)}, in this order."
             )
-        return pictures, labels
+        self._classes = classes
+        self._pictures = open_idx(files[part, "images"], 3)
+        self._labels = open_idx(files[part, "labels"], 1)
+        (self.count, *_), (labels,) = self._pictures.shape, self._labels.shape
+        if self.count != labels:
+            raise BadIdxFile(
+                f"{self._pictures.path} holds {self.count:,} pictures and {self._labels.path} "
+                f"{labels:,} labels: they do not belong together. Download both again."
+            )
 
-    def _samples(self, pictures: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8]) -> Samples:
-        """As the task's network wants them: resized where need be, and with their channels."""
-        if pictures.shape[1:] != (self._size, self._size):
-            shrinks = min(pictures.shape[1:]) > self._size
+    def samples(self, image_size: int, channels: int, rows: slice = slice(None)) -> Samples:
+        """Some or all of them, as a network wants them. Raises BadIdxFile, WrongClasses."""
+        pictures, labels = (array[rows] for array in self._content)
+        if pictures.shape[1:] != (image_size, image_size):
+            shrinks = min(pictures.shape[1:]) > image_size
             how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-            size = (self._size, self._size)
+            size = (image_size, image_size)
             pictures = np.stack([cv2.resize(each, size, interpolation=how) for each in pictures])
-        shown = np.repeat(pictures[..., np.newaxis], self._channels, axis=-1)
+        shown = np.repeat(pictures[..., np.newaxis], channels, axis=-1)
         return Samples(shown, labels.astype(np.int64))
 
-
-def _open_part(files: Files, part: Part) -> tuple[IdxFile, IdxFile]:
-    """The pictures and the labels of one part, their headers checked."""
-    pictures, labels = open_idx(files[part, "images"], 3), open_idx(files[part, "labels"], 1)
-    if pictures.shape[0] != labels.shape[0]:
-        raise BadIdxFile(
-            f"{pictures.path} holds {pictures.shape[0]:,} pictures and {labels.path} "
-            f"{labels.shape[0]:,} labels: they do not belong together. Download both again."
-        )
-    return pictures, labels
+    @cached_property
+    def _content(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+        labels = self._labels.read()
+        if (highest := int(labels.max())) >= len(self._classes):
+            raise WrongClasses(
+                f"{self._labels.path} holds the label {highest}, but the task has only "
+                f"{len(self._classes)} classes, {', '.join(self._classes[:12])}: labels count "
+                "from 0. Add the missing classes to the task."
+            )
+        return self._pictures.read(), labels
