@@ -8,6 +8,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from shared.command_line.client import client
 from shared.command_line.launcher import run_servers
 from shared.command_line.servers import device_names
 from shared.command_line.state import forget_state
@@ -50,6 +51,9 @@ def run(port: int, timeout: float, only: tuple[str, ...]) -> None:
     """
     if not run_servers(Path.cwd(), click.echo, port, timeout, only):
         sys.exit(1)
+
+
+main.add_command(client)
 
 
 @main.command("clean-state")

@@ -13,14 +13,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, Protocol, TypeVar
 
 import httpx
 from pydantic import BaseModel, Field, ValidationError
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from shared.device.remote import RemoteProblem
-from shared.device.settings import DeviceSettings
 from shared.errors import FedbellError
 from shared.federated.task import Name, Task
 
@@ -46,12 +45,41 @@ class MainServerFailed(FedbellError):
     title = "The main server's answer makes no sense"
 
 
+class CallSettings(Protocol):
+    """How the main server is called: settings of a device, or of a client."""
+
+    @property
+    def main_server_url(self) -> str: ...
+    @property
+    def connect_seconds(self) -> float: ...
+    @property
+    def answer_seconds(self) -> float: ...
+    @property
+    def attempts(self) -> int: ...
+    @property
+    def retry_seconds(self) -> float: ...
+    @property
+    def most_model_bytes(self) -> int: ...
+
+    def join_secret(self) -> str: ...
+
+
+class RoundOffer(BaseModel):
+    """What the main server tells of a synchronous task's open round."""
+
+    number: int
+    #: Whether this device is one of those whose updates it waits for.
+    asked: bool = True
+    deadline: float | None = None
+
+
 class TaskOffer(BaseModel):
     """One task as the main server tells it."""
 
     task: Task
     version: int | None
     distributed_version: int | None
+    round: RoundOffer | None = None
 
 
 class Greeting(BaseModel):
@@ -79,7 +107,7 @@ class MainServer:
         token: what this device calls itself by.
     """
 
-    def __init__(self, settings: DeviceSettings, token: str) -> None:
+    def __init__(self, settings: CallSettings, token: str) -> None:
         self._settings = settings
         self.url = settings.main_server_url
         headers = {"Authorization": f"Bearer {token}", "Accept-Encoding": "identity"}

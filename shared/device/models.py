@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from shared.device.main_server_client import MainServer, MainServerAway
+from shared.device.model_file import UnfitModel, check_model
 from shared.device.remote import RemoteProblem
 from shared.device.store import Store
 from shared.device.tables import InstalledModel
 from shared.device.trainer_process import Trainer, TrainerDied
-from shared.errors import FedbellError
 from shared.federated.task import Task
-from shared.federated.weights import move_durably, open_weights
+from shared.federated.weights import move_durably
 from shared.web.jobs import JobControl
 
 #: What the main server's problem is when it has no version of a task.
@@ -21,13 +21,6 @@ _NO_MODEL = {"no-model-yet", "not-found"}
 
 
 _log = logging.getLogger(__name__)
-
-
-class UnfitModel(FedbellError):
-    """A global model that is not what it should be."""
-
-    status = 502
-    title = "The global model does not fit"
 
 
 @dataclass(frozen=True)
@@ -164,32 +157,5 @@ class GlobalModels:
         prepared: Prepared,
         federation: str | None = None,
     ) -> int:
-        """The version of a file that fits the task and is the one expected. Raises UnfitModel."""
-        try:
-            with open_weights(file) as weights:
-                weights.check_finite()
-                metadata = weights.metadata
-                fingerprint = weights.schema.fingerprint(prepared.backbone)
-        except FedbellError as error:
-            raise UnfitModel(
-                f"The main server's model of {task.name} is no good: {error}"
-            ) from error
-        number = metadata.get("version", "")
-        told = metadata.get("fingerprint")
-        if fingerprint != prepared.fingerprint or told != prepared.fingerprint:
-            raise UnfitModel(
-                f"The main server's model of {task.name} was made for another network or "
-                "backbone than this device builds. All devices of a task need the same "
-                f"backbone file ({task.backbone}); a task's network cannot change once it has "
-                "a model."
-            )
-        if metadata.get("task") != task.name or not number.isdecimal():
-            raise UnfitModel(f"The main server sent something else than a model of {task.name}.")
-        if version is not None and int(number) != version:
-            raise UnfitModel(f"The main server sent version {number} instead of {version}.")
-        if federation is not None and metadata.get("federation") != federation:
-            raise UnfitModel(
-                "The main server's model is of another federation than it told of. "
-                "The next heartbeat, in a few seconds, clears it up: do this step again."
-            )
-        return int(number)
+        """See :func:`check_model`."""
+        return check_model(file, task, version, prepared.fingerprint, prepared.backbone, federation)

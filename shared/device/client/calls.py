@@ -1,0 +1,139 @@
+"""A client's calls to the main server: tried again after random pauses that grow."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception,
+    sleep_using_event,
+    stop_after_attempt,
+    stop_when_event_set,
+    wait_random_exponential,
+)
+
+from shared.device.client.display import Display
+from shared.device.client.settings import ClientSettings
+from shared.device.main_server_client import (
+    Greeting,
+    MainServer,
+    MainServerAway,
+    MainServerFailed,
+)
+from shared.device.remote import RemoteProblem
+from shared.errors import FedbellError
+
+#: Statuses that say nothing about what was sent: called again, the answer may be another.
+_PASSING = frozenset({408, 425, 429})
+_SERVER_ERRORS = 500
+#: The first pause is at most so long, in seconds.
+_FIRST_PAUSE = 1.0
+
+_Answer = TypeVar("_Answer")
+
+
+class Stopped(FedbellError):
+    """Somebody asked the client to end."""
+
+    status = 409
+    title = "The client was stopped"
+
+
+class Unavailable(FedbellError):
+    """The main server did not take a call, however often it was tried."""
+
+    status = 503
+    title = "The main server does not answer"
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether the same call may succeed later."""
+    if isinstance(error, RemoteProblem):
+        status = int(error.as_problem()["status"])
+        return status >= _SERVER_ERRORS or status in _PASSING or error.kind == "cut-short"
+    return isinstance(error, (MainServerAway, MainServerFailed, OSError))
+
+
+class Calls:
+    """What the loop asks of the main server.
+
+    Args:
+        stopping: set when the client is to end; no pause outlasts that.
+    """
+
+    def __init__(
+        self,
+        settings: ClientSettings,
+        main_server: MainServer,
+        display: Display,
+        stopping: threading.Event,
+    ) -> None:
+        self._settings = settings
+        self._main_server = main_server
+        self._display = display
+        self._stopping = stopping
+
+    def greet(self, beat: Callable[[], Greeting]) -> Greeting:
+        """A heartbeat that has to come through. Raises Unavailable, Stopped, RemoteProblem."""
+        return self._persist("say hello", beat)
+
+    def pull(self, task: str, etag: str, target: Path) -> str | None:
+        """Fetch the newest model to ``target``; its etag, None when it is that of ``etag``.
+
+        Raises:
+            Unavailable, Stopped, RemoteProblem
+        """
+        return self._persist(
+            "pull the newest version",
+            lambda: self._main_server.download(task, None, etag, target),
+        )
+
+    def offer(self, task: str, file: Path) -> None:
+        """Offer a file as version 0. Raises as :meth:`pull`."""
+        self._persist("offer version 0", lambda: self._main_server.offer(task, file))
+
+    def push(self, task: str, file: Path) -> dict[str, Any]:
+        """Send an update; what the main server answers. Raises as :meth:`pull`."""
+
+        def send() -> dict[str, Any]:
+            with file.open("rb") as content:
+                return self._main_server.send(task, content)
+
+        return self._persist("push the update", send)
+
+    def _persist(self, what: str, call: Callable[[], _Answer]) -> _Answer:
+        def tell(attempt: RetryCallState) -> None:
+            error = attempt.outcome.exception() if attempt.outcome else None
+            pause = attempt.next_action.sleep if attempt.next_action else 0.0
+            self._display.waits(f"could not {what}: {_shortly(error)}", pause)
+
+        retrying = Retrying(
+            stop=stop_after_attempt(self._settings.max_retries)
+            | stop_when_event_set(self._stopping),
+            wait=wait_random_exponential(_FIRST_PAUSE, self._settings.max_wait_seconds),
+            retry=retry_if_exception(is_passing),
+            sleep=sleep_using_event(self._stopping),
+            before_sleep=tell,
+            reraise=True,
+        )
+        if self._stopping.is_set():
+            raise Stopped("The client was stopped.")
+        try:
+            answer = retrying(call)
+        except Exception as error:
+            if self._stopping.is_set():
+                raise Stopped("The client was stopped.") from error
+            if not is_passing(error):
+                raise
+            raise Unavailable(_shortly(error)) from error
+        self._display.works()
+        return answer
+
+
+def _shortly(error: BaseException | None) -> str:
+    """The first sentence: what comes after it is for people at a page."""
+    told = str(error or "no answer")
+    return told.partition(". ")[0].rstrip(".")

@@ -1,0 +1,84 @@
+"""A client's heartbeat: a thread that says that it is there, and learns what there is."""
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from shared.device.client.calls import is_passing
+from shared.device.main_server_client import Greeting, MainServer
+from shared.errors import FedbellError
+
+_log = logging.getLogger(__name__)
+
+#: Pauses, in seconds, while the main server is away: doubled from the first to the last.
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 5.0
+
+
+class Heartbeat:
+    """Keeps a client and the main server of one mind.
+
+    Args:
+        main_server: who is told.
+
+    Attributes:
+        status: gives what is told: the body of ``POST /clientstatus``.
+    """
+
+    def __init__(self, main_server: MainServer) -> None:
+        self._main_server = main_server
+        self.status: Callable[[], dict[str, Any]] = dict
+        self._changed = threading.Condition()
+        self._greeting: Greeting | None = None
+        self._refusal: FedbellError | None = None
+
+    def start(self) -> None:
+        """Start the thread."""
+        threading.Thread(target=self._run, name="heartbeat", daemon=True).start()
+
+    def beat(self) -> Greeting:
+        """One heartbeat, now. Raises what the call does."""
+        greeting = self._main_server.tell(self.status())
+        with self._changed:
+            self._greeting, self._refusal = greeting, None
+            self._changed.notify_all()
+        return greeting
+
+    def newest(self) -> Greeting | None:
+        """What the main server answered last; None before it has.
+
+        Raises:
+            RemoteProblem: it does not take this client's heartbeats any more.
+        """
+        with self._changed:
+            if self._refusal is not None:
+                raise self._refusal
+            return self._greeting
+
+    def wait(self, seconds: float) -> None:
+        """Wait for the next answer, but not longer than so."""
+        with self._changed:
+            self._changed.wait(seconds)
+
+    def stir(self) -> None:
+        """Wake whoever waits."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def _run(self) -> None:
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                time.sleep(self.beat().heartbeat_seconds)
+                pause = _FIRST_PAUSE
+            except Exception as error:  # noqa: BLE001 - the next beat may work
+                if isinstance(error, FedbellError) and not is_passing(error):
+                    with self._changed:
+                        self._refusal = error
+                        self._changed.notify_all()
+                elif not isinstance(error, FedbellError):
+                    _log.exception("the heartbeat failed")
+                time.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 - spreads clients
+                pause = min(2 * pause, _LONGEST_PAUSE)

@@ -1,0 +1,86 @@
+"""A client's network and its data: the one module of a client that loads TensorFlow."""
+
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+
+from shared.datasets.chunks import ChunkedDataset
+from shared.device.client.learning import OnEpoch
+from shared.device.client.settings import ClientSettings
+from shared.federated.task import Task, TrainingSettings
+from shared.federated.update import UpdateHeader, short_history
+from shared.federated.weights import read_weights, write_weights
+from shared.learning.determinism import make_deterministic
+from shared.learning.direct import train_on
+from shared.learning.network import build_network
+
+#: Every training is seeded by itself; this one is for whatever asks nobody.
+_SEED = 1
+
+
+class Learner:
+    """See :class:`shared.device.client.learning.Learning`."""
+
+    def __init__(self, task: Task, dataset: ChunkedDataset, settings: ClientSettings) -> None:
+        make_deterministic(_SEED)
+        self._network = build_network(task, settings.backbone_directory)
+        self._dataset = dataset
+        self._name = settings.id
+        first, last = settings.shards
+        self.num_samples = settings.chunk_size * (last - first) + len(dataset.chunk(last).labels)
+        self.fingerprint = self._network.fingerprint
+        self.backbone = self._network.backbone_sha256
+
+    def write_initial(self, file: Path) -> None:
+        """See :meth:`Learning.write_initial`."""
+        self._network.reset()
+        metadata = {
+            "task": self._network.task.name,
+            "fingerprint": self.fingerprint,
+            "backbone": self.backbone,
+        }
+        write_weights(file, self._network.weights(), metadata)
+
+    def train(
+        self,
+        start: Path,
+        chunks: dict[int, int],
+        chunk: int,
+        settings: TrainingSettings,
+        base_version: int,
+        sequence: int,
+        output: Path,
+        on_epoch: OnEpoch,
+        should_stop: Callable[[], bool],
+    ) -> dict[int, int]:
+        """See :meth:`Learning.train`."""
+        task = self._network.task
+        samples = self._dataset.chunk(chunk)
+        self._network.load(read_weights(start))
+        history = train_on(
+            self._network,
+            samples,
+            settings,
+            training_seed(task, self._name, sequence),
+            on_epoch,
+            should_stop,
+        )
+        learned = chunks | {chunk: len(samples.labels)}
+        header = UpdateHeader(
+            task=task.name,
+            device=self._name,
+            base_version=base_version,
+            num_samples=sum(learned.values()),
+            metrics={name: values[-1] for name, values in history.items()},
+            history=short_history(history),
+            sequence=sequence,
+            fingerprint=self.fingerprint,
+        )
+        write_weights(output, self._network.weights(), header.as_metadata())
+        return learned
+
+
+def training_seed(task: Task, client: str, sequence: int) -> int:
+    """Of one training: the same when it is repeated after a kill, and only then."""
+    digest = sha256(f"{task.seed}/{client}/#{sequence}".encode()).digest()
+    return int.from_bytes(digest[:4]) >> 1

@@ -1,0 +1,60 @@
+"""What the loop needs of a network and its data; learner.py has it with TensorFlow."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from shared.federated.task import Task, TrainingSettings
+
+OnEpoch = Callable[[int, dict[str, float]], None]
+
+
+class Learning(Protocol):
+    """Trains one task's network on chunks of a data set.
+
+    Attributes:
+        fingerprint: of the network, see Schema.fingerprint.
+        backbone: the SHA-256 of its frozen part.
+        num_samples: in all chunks of this client together.
+    """
+
+    fingerprint: str
+    backbone: str
+    num_samples: int
+
+    def write_initial(self, file: Path) -> None:
+        """Write the network as it is before any training: what is offered as version 0."""
+
+    def train(
+        self,
+        start: Path,
+        chunks: dict[int, int],
+        chunk: int,
+        settings: TrainingSettings,
+        base_version: int,
+        sequence: int,
+        output: Path,
+        on_epoch: OnEpoch,
+        should_stop: Callable[[], bool],
+    ) -> dict[int, int]:
+        """Train on a chunk and write the update to ``output``.
+
+        The same arguments give the same bytes, in every process on one machine.
+
+        Args:
+            start: the weights to start from.
+            chunks: those that ``start`` has seen and no acknowledged update holds, with the
+                number of samples of each.
+            base_version: of the global model that all this began with.
+            sequence: the update's number.
+
+        Returns:
+            ``chunks`` and this one.
+
+        Raises:
+            TrainingCancelled, TrainingDiverged
+        """
+
+
+#: Opens the data, checks it against the task, and builds the network.
+MakeLearner = Callable[[Task], Learning]

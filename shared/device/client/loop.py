@@ -1,0 +1,230 @@
+"""What a client does, again and again: push what is pending, pull, train on the next chunk.
+
+State is kept after each of these. So whatever dies, and whenever, the next start goes on, and
+what it trains comes out as if nothing had happened.
+"""
+
+import threading
+from typing import Any
+
+from shared.device.client.calls import Calls, Unavailable
+from shared.device.client.display import Display
+from shared.device.client.heartbeat import Heartbeat
+from shared.device.client.learning import Learning, MakeLearner
+from shared.device.client.news import NoSuchTask, can_go_on, offer_of, waits_for, why_anew
+from shared.device.client.pulling import pull
+from shared.device.client.settings import ClientSettings
+from shared.device.client.state import ClientState, Own, Progress
+from shared.device.main_server_client import TaskOffer
+from shared.device.model_file import UnfitModel
+from shared.device.remote import RemoteProblem
+from shared.errors import FedbellError
+from shared.federated.task import Task, TrainingSettings
+
+#: A client that waits for a version looks so often, in seconds, if no heartbeat wakes it.
+_LOOK_SECONDS = 5.0
+_CONFLICT, _UNAUTHORIZED = 409, 401
+
+
+class Loop:
+    """One client at work on one task.
+
+    Args:
+        make_learner: called before the first training, and when the network has changed.
+        stopping: set when it is to end.
+    """
+
+    def __init__(
+        self,
+        settings: ClientSettings,
+        state: ClientState,
+        calls: Calls,
+        heartbeat: Heartbeat,
+        display: Display,
+        make_learner: MakeLearner,
+        stopping: threading.Event,
+    ) -> None:
+        self._settings = settings
+        self._state = state
+        self._calls = calls
+        self._heartbeat = heartbeat
+        self._display = display
+        self._make_learner = make_learner
+        self._stopping = stopping
+        self._learner: Learning | None = None
+        self._offer: TaskOffer | None = None
+        self._pushes = 0
+
+    def run(self) -> None:
+        """Go on until it is stopped, or has pushed as many updates as it was told to.
+
+        Raises:
+            FedbellError: what a person has to put right.
+        """
+        try:
+            self._meet()
+            self._take_news()
+            self._prepared()  # what is wrong with the data is told before anything is pulled
+            self._heartbeat.start()
+            while not (self._stopping.is_set() or self._is_done()):
+                self._turn()
+        except FedbellError:
+            if not self._stopping.is_set():
+                raise
+
+    def status(self) -> dict[str, Any]:
+        """What the heartbeat tells."""
+        tasks: dict[str, Any] = {}
+        if self._learner is not None:
+            base = self._progress.base
+            tasks[self._settings.task] = {
+                "num_samples": self._learner.num_samples,
+                "version": base.version if base else None,
+            }
+        return {"device": self._settings.id, "url": None, "tasks": tasks}
+
+    def _is_done(self) -> bool:
+        wanted = self._settings.updates
+        return wanted is not None and self._pushes >= wanted
+
+    @property
+    def _progress(self) -> Progress:
+        return self._state.progress
+
+    @property
+    def _task(self) -> Task:
+        if self._progress.task is None:
+            raise NoSuchTask("The main server has not told its tasks yet.")
+        return self._progress.task
+
+    def _meet(self) -> None:
+        """Hear what the main server has; a client that knows its task does without."""
+        while True:
+            try:
+                self._calls.greet(self._heartbeat.beat)
+                return
+            except Unavailable as error:
+                if self._progress.task is not None:
+                    self._display.say(f"{error.detail}. Goes on with what is here.")
+                    return
+
+    def _turn(self) -> None:
+        self._take_news()
+        pending = self._progress.pending
+        if pending and not self._push(pending):
+            self._train(pending)
+        elif self._is_done():
+            return
+        elif what := waits_for(self._progress, self._offer):
+            self._display.waits_for(what)
+            self._heartbeat.wait(_LOOK_SECONDS)
+        else:
+            self._display.works()
+            if start := self._start():
+                self._train(start)
+
+    def _take_news(self) -> None:
+        """Take what the main server told last. Raises what it refuses this client for."""
+        greeting = self._heartbeat.newest()
+        if greeting is None:
+            return
+        self._offer = offer_of(greeting, self._settings.task)
+        task, progress = self._offer.task, self._progress
+        if why := why_anew(progress, greeting.federation, task):
+            self._display.say(f"{why} Begins anew.")
+            self._learner = None
+            self._state.save(Progress(federation=greeting.federation, task=task))
+        elif (progress.federation, progress.task) != (greeting.federation, task):
+            self._state.keep(federation=greeting.federation, task=task)
+
+    def _meet_again(self) -> None:
+        """After a refusal that may mean that the main server began anew."""
+        self._calls.greet(self._heartbeat.beat)
+        self._take_news()
+
+    def _push(self, own: Own) -> bool:
+        """Send the pending update; False: the main server is away, and it stays."""
+        try:
+            self._calls.push(self._settings.task, self._state.path(own.file))
+        except Unavailable as error:
+            self._display.say(
+                f"{error.detail}. Trains on with the weights that are here, and pushes when it can."
+            )
+            return False
+        except RemoteProblem as error:
+            status = error.as_problem()["status"]
+            if status == _UNAUTHORIZED:
+                self._meet_again()  # raises if this client is really not wanted
+                return True
+            if status != _CONFLICT:
+                raise
+            self._display.say(f"Drops an update that was refused, and pulls: {error.detail}")
+            # What is refused for its version is not trained again from the same one.
+            self._state.keep(own=None, base=None, answered=own.base_version)
+            return True
+        self._pushes += 1
+        acknowledged = own.model_copy(update={"is_acknowledged": True, "chunks": {}})
+        self._state.keep(own=acknowledged, answered=own.base_version)
+        self._display.pushed(self._pushes, own.base_version)
+        return True
+
+    def _start(self) -> Own | None:
+        """What to train from: the newest version, or while it cannot be had, what is here.
+
+        Returns:
+            None: nothing is, or nothing that the main server would take.
+        """
+        learner = self._prepared()
+        if not can_go_on(self._progress, self._offer):
+            federation = self._progress.federation
+            try:
+                pull(self._calls, self._state, self._task, learner)
+            except Unavailable as error:
+                return self._offline_start(error)
+            except UnfitModel:
+                self._meet_again()
+                if self._progress.federation == federation:
+                    raise
+                return None
+        base = self._progress.base
+        return base.as_start() if base else None
+
+    def _offline_start(self, error: Unavailable) -> Own | None:
+        progress = self._progress
+        start = progress.own or (progress.base.as_start() if progress.base else None)
+        answered = progress.answered if self._task.mode == "sync" else None
+        if start and answered is not None and start.base_version <= answered:
+            start = None  # the update would take the place of one that counts
+        how = "Trains on with the weights that are here" if start else "Goes on trying"
+        self._display.say(f"{error.detail}. {how}.")
+        return start
+
+    def _train(self, start: Own) -> None:
+        """Train on the next chunk from ``start``, and keep the update as the pending one."""
+        task, learner = self._task, self._prepared()
+        first, last = self._settings.shards
+        chunk = self._settings.chunk_at(self._progress.next_chunk)
+        choice = {"epochs": self._settings.epochs} if self._settings.epochs else {}
+        settings = TrainingSettings(**task.training.model_dump() | choice)
+        self._display.trains(chunk, last, start.base_version, settings.epochs)
+        number = self._progress.sequence + 1
+        file = f"update-{number}.safetensors"
+        chunks = learner.train(
+            self._state.path(start.file),
+            start.chunks,
+            chunk,
+            settings,
+            start.base_version,
+            number,
+            self._state.path(file),
+            lambda epoch, told: self._display.epoch(epoch, told["loss"], told["accuracy"]),
+            self._stopping.is_set,
+        )
+        own = Own(base_version=start.base_version, file=file, chunks=chunks)
+        following = chunk + 1 if chunk < last else first
+        self._state.keep(own=own, sequence=number, next_chunk=following)
+
+    def _prepared(self) -> Learning:
+        if self._learner is None:
+            self._learner = self._make_learner(self._task)
+        return self._learner

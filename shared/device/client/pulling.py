@@ -1,0 +1,47 @@
+"""How a client gets the newest version; the first client of a task makes it."""
+
+from pathlib import Path
+
+from shared.device.client.calls import Calls
+from shared.device.client.learning import Learning
+from shared.device.client.state import Base, ClientState
+from shared.device.model_file import check_model
+from shared.device.remote import RemoteProblem
+from shared.federated.task import Task
+from shared.federated.weights import move_durably
+
+#: What the main server's problem is when it has no version of a task.
+_NO_MODEL = frozenset({"no-model-yet", "not-found"})
+
+
+def pull(calls: Calls, state: ClientState, task: Task, learner: Learning) -> None:
+    """Have the newest version, and note for which update; own weights are forgotten.
+
+    Raises:
+        Unavailable, Stopped, RemoteProblem: it did not come.
+        UnfitModel: it is not what it should be; nothing has changed.
+    """
+    before, number = state.progress.base, state.progress.sequence + 1
+    incoming = state.path("incoming.safetensors")
+    etag = _download(calls, task, learner, before.etag if before else "", incoming)
+    if etag is None and before:
+        base = before.model_copy(update={"pulled_for": number})
+    else:
+        version = check_model(
+            incoming, task, None, learner.fingerprint, learner.backbone, state.progress.federation
+        )
+        file = f"version-{version}-{number}.safetensors"
+        move_durably(incoming, state.path(file))
+        base = Base(version=version, file=file, etag=etag or "", pulled_for=number)
+    state.keep(base=base, own=None)
+
+
+def _download(calls: Calls, task: Task, learner: Learning, etag: str, target: Path) -> str | None:
+    try:
+        return calls.pull(task.name, etag, target)
+    except RemoteProblem as error:
+        if error.kind not in _NO_MODEL:
+            raise
+    learner.write_initial(target)
+    calls.offer(task.name, target)
+    return calls.pull(task.name, "", target)
