@@ -2,12 +2,15 @@
 
 from apiflask import APIFlask
 
-from main_server import device_calls, list_calls, step_calls, version_calls
+from main_server import access_calls, device_calls, list_calls, step_calls, version_calls
 from main_server.glance import glance
-from main_server.pages import control, versions
+from main_server.pages import access, control, versions
+from main_server.routes import ROUTES
 from main_server.server import MainServer
 from main_server.settings import MainServerSettings
 from shared.web import events, health, job_calls, logs
+from shared.web.access import guard
+from shared.web.access.people import People, bearer
 from shared.web.app import create_base
 
 
@@ -25,14 +28,24 @@ def create_app(settings: MainServerSettings | None = None) -> APIFlask:
     app = create_base(__name__, "Fedbell main server", settings)
     server = MainServer(settings)
     app.extensions["fedbell"] = server
+    people = People(settings, server.database)
+    guard.init_app(
+        app,
+        people,
+        "main_server",
+        ROUTES,
+        is_device=lambda call: server.devices.tokens.find(bearer(call)) is not None,
+    )
     for blueprint in (
         control.blueprint(server),
         versions.blueprint(server),
+        access.blueprint(server, people),
         step_calls.blueprint(server),
         device_calls.blueprint(server),
         list_calls.blueprint(server),
         version_calls.blueprint(server),
-        job_calls.blueprint(server.jobs),
+        access_calls.blueprint(server),
+        job_calls.blueprint(server.jobs, server.database),
         events.blueprint(server.database, glance(server)),
         health.blueprint(server.database, server.metrics),
     ):

@@ -3,13 +3,14 @@
 from typing import Any
 
 from apiflask import APIBlueprint
-from flask import Response, request, send_file
+from flask import Request, Response, request, send_file
 
 from main_server.schemas import ClientStatus, HeartbeatAnswer, TaskQuery
 from main_server.server import MainServer
-from main_server.store.devices import WrongToken
+from main_server.store.device_tokens import WrongToken
 from main_server.store.tables import Version
 from shared.federated.answers import Sent
+from shared.web.access.people import bearer
 from shared.web.problems import NotFound
 
 #: A heartbeat tells of several tasks, each with up to 10,000 cells of its confusion.
@@ -36,9 +37,9 @@ def blueprint(server: MainServer) -> APIBlueprint:
     )
     def clientstatus(json_data: ClientStatus) -> dict[str, Any]:
         known = {name: told for name, told in json_data.tasks.items() if name in server.tasks}
-        server.devices.heartbeat(
+        rotate = server.devices.heartbeat(
             json_data.model_copy(update={"tasks": known}),
-            _token(),
+            token_of(request),
             request.headers.get("Join-Token", ""),
             request.remote_addr or "",
         )
@@ -47,6 +48,7 @@ def blueprint(server: MainServer) -> APIBlueprint:
         return {
             "federation": server.federation,
             "heartbeat_seconds": server.settings.heartbeat_seconds,
+            "rotate_token": rotate,
             "tasks": {
                 task.name: {
                     "task": task.model_dump(mode="json"),
@@ -65,7 +67,7 @@ def blueprint(server: MainServer) -> APIBlueprint:
         description="Sent twice, it counts once. Refused as a whole or counted as a whole.",
     )
     def cmodel(query_data: TaskQuery) -> dict[str, Any]:
-        device = server.devices.authenticate(_token())
+        device = server.devices.authenticate(token_of(request))
         task = server.task(query_data.task)
         usual = server.versions.newest(task.name).bytes
         with server.uploads.receive(request, usual) as upload:
@@ -80,7 +82,7 @@ def blueprint(server: MainServer) -> APIBlueprint:
         description="201 when it was taken; 200 when the task has one: that one counts.",
     )
     def offer_initial(query_data: TaskQuery) -> tuple[dict[str, Any], int]:
-        device = server.devices.authenticate(_token())
+        device = server.devices.authenticate(token_of(request))
         task = server.task(query_data.task)
         first = server.versions.find(task.name, 0)
         with server.uploads.receive(request, first.bytes if first else None) as upload:
@@ -124,8 +126,8 @@ def blueprint(server: MainServer) -> APIBlueprint:
     return calls
 
 
-def _token() -> str:
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token:
+def token_of(call: Request) -> str:
+    """The device's token that comes with a call. Raises WrongToken when none does."""
+    if not (token := bearer(call)):
         raise WrongToken("A device's call carries the header Authorization: Bearer <its token>.")
     return token

@@ -84,6 +84,8 @@ def devices_as_json(server: MainServer, task: str | None) -> list[dict[str, Any]
                     "online": online,
                     "last_seen": device.last_seen,
                     "enrolled": device.enrolled,
+                    "revoked": device.revoked,
+                    "rotation_asked": device.rotation_asked,
                     "tasks": tasks,
                 }
             )

@@ -80,6 +80,8 @@ class HeartbeatAnswer(BaseModel):
 
     federation: str
     heartbeat_seconds: float
+    #: Whether it is to make itself another token: POST /devices/token.
+    rotate_token: bool = False
     #: By task: its definition, the newest version, and the newest that was sent out.
     tasks: dict[str, dict[str, Any]]
 

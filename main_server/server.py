@@ -87,9 +87,14 @@ class MainServer:
         return self.tasks[name]
 
     def forget(self, name: str) -> None:
-        """Remove a lost device, so that it may enrol anew. Raises DeviceOnline, NotFound."""
+        """Remove a lost device, so that it may enrol anew, or one whose token was revoked.
+
+        Raises:
+            DeviceOnline, NotFound
+        """
         rows = {device.name: device for device in self.devices.all()}
-        if name in rows and self.is_online(rows[name].last_seen):
+        row = rows.get(name)
+        if row and row.revoked is None and self.is_online(row.last_seen):
             seconds = self.settings.lost_after_seconds
             raise DeviceOnline(
                 f"{name} is online: it was seen within the last {seconds:g} s. Stop it, if it is "

@@ -1,6 +1,5 @@
 """Devices: who they are, where they are, and what they last said."""
 
-import hashlib
 import hmac
 import ipaddress
 import socket
@@ -12,22 +11,23 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from main_server.schemas import ClientStatus, DeviceTaskStatus
+from main_server.store.device_tokens import (
+    DeviceTokens,
+    WrongToken,
+    check_name,
+    check_not_revoked,
+    hash_token,
+)
 from main_server.store.evaluations import note_evaluation
 from main_server.store.round_ends import note_installed
 from main_server.store.tables import Device, DeviceTask, Version
 from shared.errors import FedbellError
+from shared.web.access.who import known_as
 from shared.web.database import Database
 from shared.web.events import record
 from shared.web.problems import NotFound
 
 _SHORTEST_TOKEN = 32
-
-
-class WrongToken(FedbellError):
-    """The call does not prove that it comes from the device it names."""
-
-    status = 401
-    title = "The device's token is wrong"
 
 
 class WrongJoinToken(FedbellError):
@@ -44,11 +44,6 @@ class BadAddress(FedbellError):
     title = "The device's address cannot be used"
 
 
-def hash_token(token: str) -> str:
-    """What is kept of a token. Tokens are long and random, so a plain hash suffices."""
-    return hashlib.sha256(token.encode()).hexdigest()
-
-
 class Devices:
     """The enrolled devices.
 
@@ -61,28 +56,24 @@ class Devices:
         self._database = database
         self._join_token = join_token
         self._trusted_hosts = frozenset(trusted_hosts)
+        self.tokens = DeviceTokens(database)
 
     def authenticate(self, token: str) -> str:
         """The name of the device that holds ``token``. Raises WrongToken."""
-        sought = hash_token(token)
-        with self._database.read() as session:
-            found = session.scalar(select(Device).where(Device.token_hash == sought))
-        if found is None or not hmac.compare_digest(found.token_hash, sought):
-            raise WrongToken(
-                "No enrolled device holds this token. A device enrols by itself when it calls "
-                "/clientstatus."
-            )
-        return found.name
+        return self.tokens.authenticate(token)
 
-    def heartbeat(self, status: ClientStatus, token: str, join_token: str, caller: str) -> None:
+    def heartbeat(self, status: ClientStatus, token: str, join_token: str, caller: str) -> bool:
         """Note that a device is there and what it says; enrol it the first time.
 
         Args:
             status: of tasks that there are.
             caller: the IP address that the call came from.
 
+        Returns:
+            Whether it is to make itself another token.
+
         Raises:
-            WrongToken, WrongJoinToken, BadAddress
+            WrongToken, TokenRevoked, WrongJoinToken, BadAddress, NameTaken
         """
         name, url = status.device, status.url
         with self._database.read() as session:
@@ -95,11 +86,13 @@ class Devices:
         # What a heartbeat says, the next one says again; who has a name is said once.
         with self._database.write(durable=known is None) as session:
             device = self._enrolled(session, name, url, hash_token(token))
+            known_as(name)
             device.url, device.address, device.page_url = url, address, status.page_url or url
             device.last_seen = time.time()
             session.flush()  # what it says of tasks refers to it
             for task, told in status.tasks.items():
                 _note_task(session, name, task, told)
+            return device.rotation_asked is not None
 
     def _may_join(self, join_token: str) -> bool:
         expected = self._join_token.encode()
@@ -107,7 +100,9 @@ class Devices:
 
     def _enrolled(self, session: Session, name: str, url: str | None, token_hash: str) -> Device:
         device = session.get(Device, name)
+        check_not_revoked(session, token_hash)
         if device is None:
+            check_name(name)
             other = session.scalar(select(Device.name).where(Device.token_hash == token_hash))
             if other is not None:
                 raise WrongToken(
@@ -116,6 +111,7 @@ class Devices:
                 )
             device = Device(name=name, token_hash=token_hash, enrolled=time.time())
             session.add(device)
+            known_as(name)
             record(session, "device_enrolled", _enrolment(name, url), device=name)
         elif not hmac.compare_digest(device.token_hash, token_hash):
             raise WrongToken(
@@ -164,17 +160,24 @@ class Devices:
             return list(session.scalars(select(Device).order_by(Device.name)))
 
     def of_task(self, task: str) -> Mapping[str, DeviceTask]:
-        """What each device that takes part in ``task`` last said of it, by device name."""
-        query = select(DeviceTask).where(DeviceTask.task == task).order_by(DeviceTask.device)
+        """What each device that takes part in ``task`` last said of it, by device name; not those
+        whose token was revoked."""
+        query = (
+            select(DeviceTask)
+            .join(Device, DeviceTask.device == Device.name)
+            .where(DeviceTask.task == task, Device.revoked.is_(None))
+            .order_by(DeviceTask.device)
+        )
         with self._database.read() as session:
             return {row.device: row for row in session.scalars(query)}
 
     def with_task(self, task: str) -> Mapping[str, tuple[Device, DeviceTask]]:
-        """Each device that takes part in ``task``, and what it last said of it, by name."""
+        """Each device that takes part in ``task``, and what it last said of it, by name; not
+        those whose token was revoked."""
         query = (
             select(Device, DeviceTask)
             .join(DeviceTask, DeviceTask.device == Device.name)
-            .where(DeviceTask.task == task)
+            .where(DeviceTask.task == task, Device.revoked.is_(None))
             .order_by(Device.name)
         )
         with self._database.read() as session:

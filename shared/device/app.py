@@ -6,11 +6,15 @@ from apiflask import APIFlask
 
 from shared.device import api, pages, predict_calls
 from shared.device.device import Device
+from shared.device.routes import ROUTES
 from shared.device.settings import DeviceSettings
 from shared.device.trainer_process import TRAINER_MODULE
 from shared.device.uploads import calls as upload_calls
 from shared.device.uploads import gone_calls
 from shared.web import events, health, job_calls, logs
+from shared.web.access import guard
+from shared.web.access.call_proof import Proofs
+from shared.web.access.people import People
 from shared.web.app import create_base
 from shared.web.job_control import running_work
 
@@ -30,13 +34,20 @@ def build(device_toml: Path, trainer_module: str = TRAINER_MODULE) -> APIFlask:
     app = create_base("shared.device", f"Fedbell {settings.device_name}", settings)
     device = Device(settings, trainer_module)
     app.extensions["fedbell"] = device
+    guard.init_app(
+        app,
+        People(settings, device.store.database),
+        settings.device_name,
+        ROUTES,
+        is_main_server=Proofs(device.tokens.hashes),
+    )
     for blueprint in (
         pages.blueprint(device),
         api.blueprint(device),
         upload_calls.blueprint(device),
         gone_calls.blueprint(device),
         predict_calls.blueprint(device),
-        job_calls.blueprint(device.jobs),
+        job_calls.blueprint(device.jobs, device.store.database),
         events.blueprint(device.store.database, running_work),
         health.blueprint(device.store.database, device.overview.metrics),
     ):

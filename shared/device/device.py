@@ -10,6 +10,7 @@ from shared.device.overview import Overview
 from shared.device.settings import DeviceSettings
 from shared.device.steps import Steps
 from shared.device.store import Store
+from shared.device.token_rotation import OwnTokens
 from shared.device.trainer_process import TRAINER_MODULE, Trainer
 from shared.device.uploads import Uploads
 from shared.errors import ConfigurationError
@@ -41,7 +42,8 @@ class Device:
         self.store = Store(settings.state_directory, settings.device_name)
         self.uploads = Uploads(settings, self.store.database)
         self.trainer = Trainer(settings, trainer_module)
-        self.main_server = MainServer(settings, self.store.token())
+        self.tokens = OwnTokens(settings.state_directory)
+        self.main_server = MainServer(settings, self.store.token(), self.tokens, settings.tls())
         self.models = GlobalModels(self.store, self.main_server, self.trainer)
         self.jobs = Jobs(self.store.database, settings.state_directory / "processes")
         self.calls = Calls(self.jobs)

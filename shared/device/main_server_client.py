@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from pydantic import BaseModel, Field, ValidationError
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from shared.device.remote import RemoteProblem
+from shared.device.token_rotation import OwnTokens
 from shared.errors import FedbellError
 from shared.federated.task import Name, Task
 
@@ -88,6 +90,8 @@ class Greeting(BaseModel):
     federation: str = Field(min_length=1)
     heartbeat_seconds: float = Field(gt=0, le=3600)
     tasks: dict[Name, TaskOffer]
+    #: Whether this device is to make itself another token.
+    rotate_token: bool = False
 
 
 @dataclass(frozen=True)
@@ -105,9 +109,18 @@ class MainServer:
     Args:
         settings: its address, time-outs and limits.
         token: what this device calls itself by.
+        own_tokens: where it is kept; None: it never changes.
+        tls: how the main server's certificate is checked, and what it is shown; None: the
+            authorities of this system, and nothing.
     """
 
-    def __init__(self, settings: CallSettings, token: str) -> None:
+    def __init__(
+        self,
+        settings: CallSettings,
+        token: str,
+        own_tokens: OwnTokens | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self._settings = settings
         self.url = settings.main_server_url
         headers = {"Authorization": f"Bearer {token}", "Accept-Encoding": "identity"}
@@ -118,22 +131,38 @@ class MainServer:
             base_url=self.url,
             headers=headers,
             timeout=httpx.Timeout(answer, connect=settings.connect_seconds),
-            transport=httpx.HTTPTransport(socket_options=_keepalive()),
+            transport=httpx.HTTPTransport(
+                verify=True if tls is None else tls, socket_options=_keepalive()
+            ),
             trust_env=False,
         )
+        self._own_tokens = own_tokens
         self._lock = threading.Lock()
         self.reachability = Reachability()
 
     def tell(self, status: dict[str, Any]) -> Greeting:
         """Say how this device is. One attempt: the next heartbeat is the retry."""
-        answer = self._call("POST", "/clientstatus", _read_json, attempts=1, json=status)
         try:
-            return Greeting.model_validate(answer)
+            answer = self._call("POST", "/clientstatus", _read_json, attempts=1, json=status)
+        except RemoteProblem as error:
+            # Killed while it changed its token, this device may hold the old one.
+            own = self._own_tokens if error.kind == "wrong-token" else None
+            new = own and own.finish(self._change_token)
+            if not new:
+                raise
+            self._use(new)
+            answer = self._call("POST", "/clientstatus", _read_json, attempts=1, json=status)
+        try:
+            greeting = Greeting.model_validate(answer)
         except ValidationError as error:
             raise MainServerFailed(
                 f"{self.url} answers calls but not as a main server does: {error.errors()[0]}. "
                 "Is main_server_url right, and is it of the same version?"
             ) from error
+        rotates = self._own_tokens if greeting.rotate_token else None
+        if rotates and (new := rotates.rotate(self._change_token)):
+            self._use(new)
+        return greeting
 
     def download(self, task: str, version: int | None, etag: str, target: Path) -> str | None:
         """Fetch a global model.
@@ -176,6 +205,14 @@ class MainServer:
     def send(self, task: str, content: BinaryIO) -> dict[str, Any]:
         """Send an update; what the main server answers."""
         return self._call("POST", "/cmodel", _read_json, content=content, params={"task": task})
+
+    def _change_token(self, token: str, new_hash: str) -> None:
+        """Tell the hash of this device's next token, authorised by one that it has."""
+        told = {"json": {"token_hash": new_hash}, "headers": {"Authorization": f"Bearer {token}"}}
+        self._call("POST", "/devices/token", _read_json, attempts=1, **told)
+
+    def _use(self, token: str) -> None:
+        self._http.headers["Authorization"] = f"Bearer {token}"
 
     def close(self) -> None:
         """Close all connections."""

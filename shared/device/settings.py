@@ -1,5 +1,6 @@
 """What a device can be told: device.toml, and environment variables that win over it."""
 
+import ssl
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -7,6 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, model_validator
 
 from shared.federated.task import Name
+from shared.web.access.tls import client_context
 from shared.web.settings import ServerSettings
 
 
@@ -34,6 +36,8 @@ class DeviceSettings(ServerSettings):
     main_server_url: Address
     #: Where a person's browser reaches the main server, when that is another address.
     main_server_page_url: Address | None = None
+    #: The authority that signed the main server's certificate (PEM), when it is one's own.
+    main_server_authority: Path | None = None
     #: Holds ``<task>/{train,valid,test}/<class>/``.
     dataset_directory: Path
     #: Looked into for tasks that dataset_directory does not hold.
@@ -86,6 +90,16 @@ class DeviceSettings(ServerSettings):
             "most_upload_bytes": self.most_upload_bytes,
             "picture_store_bytes": self.picture_store_bytes,
         }
+
+    def tls(self) -> ssl.SSLContext | None:
+        """How the main server is called over TLS; None: as any other server is.
+
+        Raises:
+            ConfigurationError: a file cannot be used.
+        """
+        return client_context(
+            self.main_server_authority, self.tls_client_certificate, self.tls_client_key
+        )
 
     def pictures(self, task: str) -> Path:
         """The folder of a task's splits, which need not exist."""

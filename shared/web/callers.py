@@ -1,5 +1,6 @@
-"""Who may call: known hosts, no other origin, nobody who dawdles; what browsers may do."""
+"""Who may call: known hosts, no other origin; what browsers may do."""
 
+import re
 from collections.abc import Sequence
 
 from flask import Flask, Request, Response, request
@@ -8,8 +9,11 @@ from werkzeug.exceptions import SecurityError
 from shared.errors import FedbellError
 from shared.web.problems import problem
 
-#: How long a client may send nothing of what it announced, or read nothing of its answer.
-_PATIENCE_SECONDS = 30.0
+#: A browser that came over TLS comes over TLS for 30 days; not to this machine itself, whose name
+#: is that of every other server on it, too.
+_HSTS_SECONDS = 30 * 24 * 3600
+_THIS_MACHINE = {"localhost", "127.0.0.1", "[::1]"}
+_PORT = re.compile(r":\d*$")
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 _HEADERS = {
     "Content-Security-Policy": (
@@ -47,7 +51,6 @@ def init_app(app: Flask, trusted_hosts: Sequence[str]) -> None:
     """
     app.config["TRUSTED_HOSTS"] = list(trusted_hosts)
     app.register_error_handler(SecurityError, _unknown_host)
-    app.before_request(_be_impatient)
     app.before_request(_refuse_foreign_origin)
     app.after_request(_add_headers)
 
@@ -58,13 +61,6 @@ def _unknown_host(_error: SecurityError) -> Response:
         "host to TRUSTED_HOSTS."
     )
     return problem(error.as_problem())
-
-
-def _be_impatient() -> None:
-    """Who announces a body and sends nothing, or asks and does not read, holds one of few threads:
-    not for ever."""
-    if connection := request.environ.get("gunicorn.socket"):
-        connection.settimeout(_PATIENCE_SECONDS)
 
 
 def _refuse_foreign_origin() -> None:
@@ -86,4 +82,9 @@ def _is_foreign(call: Request) -> bool:
 def _add_headers(response: Response) -> Response:
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
+    if response.status_code == 401:  # RFC 9110, 11.6.1
+        response.headers.setdefault("WWW-Authenticate", "Bearer")
+    host = _PORT.sub("", request.headers.get("Host", ""))
+    if request.is_secure and host not in _THIS_MACHINE:
+        response.headers.setdefault("Strict-Transport-Security", f"max-age={_HSTS_SECONDS}")
     return response

@@ -58,13 +58,20 @@ class Event(EventTables):
 
     def as_json(self) -> dict[str, Any]:
         """The row, ready for JSON."""
-        names = ("id", "time", "kind", "task", "device", "message")
+        names = ("id", "time", "kind", "task", "device", "message", "actor", "address")
         return {name: getattr(self, name) for name in names}
 
     def as_text(self) -> str:
         """The row as a line of the log."""
         where = " ".join(filter(None, (self.device, self.task)))
-        return f"{clock(self.time)}  {where:24}  {' '.join(self.message.split())}"
+        told = " ".join(self.message.split())
+        return f"{clock(self.time)}  {where:24}  {told}{'  — ' + self.by if self.by else ''}"
+
+    @property
+    def by(self) -> str:
+        """Who did it and from where, in words; empty for the server itself."""
+        words = (self.actor, f"from {self.address}" if self.actor and self.address else None)
+        return " ".join(filter(None, words))
 
 
 class TooManyStreams(FedbellError):
@@ -75,7 +82,7 @@ class TooManyStreams(FedbellError):
 
 
 class EventQuery(BaseModel):
-    """Which events: of one task (and of none), of one device."""
+    """Which events: of one task (and of none), of one device, by one actor."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -83,6 +90,7 @@ class EventQuery(BaseModel):
     device: str | None = Field(default=None, max_length=64)
 
 
+    actor: str | None = Field(default=None, max_length=64)
 class StreamQuery(EventQuery):
     """Which events, and from where on."""
 
@@ -98,12 +106,27 @@ def record(
     task: str | None = None,
     device: str | None = None,
 ) -> None:
-    """Add an event to the transaction of ``session``."""
-    session.add(Event(time=time.time(), kind=kind, task=task, device=device, message=message))
+    """Add an event to the transaction of ``session``: it tells who acts just now, from where."""
+    caller = current()
+    session.add(
+        Event(
+            time=time.time(),
+            kind=kind,
+            task=task,
+            device=device,
+            message=message,
+            actor=caller.name,
+            address=caller.address,
+        )
+    )
 
 
 def newest_events(
-    database: Database, limit: int, task: str | None = None, device: str | None = None
+    database: Database,
+    limit: int,
+    task: str | None = None,
+    device: str | None = None,
+    actor: str | None = None,
 ) -> list[Event]:
     """The newest events, newest first.
 
@@ -111,7 +134,8 @@ def newest_events(
         task: that task's and those of no task; None: all.
         device: that device's alone; None: all.
     """
-    query = _of(task, device).order_by(Event.id.desc()).limit(limit)
+    query = _of(task, device, actor).order_by(Event.id.desc()).limit(limit)
+        actor: what that one did alone; None: all.
     with database.read() as session:
         return list(session.scalars(query))
 
@@ -169,7 +193,7 @@ def blueprint(database: Database, glance: Glance) -> APIBlueprint:
     return calls
 
 
-def _of(task: str | None, device: str | None) -> Select[Event]:
+def _of(task: str | None, device: str | None, actor: str | None) -> Select[Event]:
     query = select(Event)
     if task is not None:
         query = query.where((Event.task == task) | (Event.task.is_(None)))
@@ -177,9 +201,12 @@ def _of(task: str | None, device: str | None) -> Select[Event]:
         query = query.where(Event.device == device)
     return query
 
+    if actor is not None:
+        query = query.where(Event.actor == actor)
 
 def _page(database: Database, after: int, chosen: EventQuery) -> list[Event]:
-    query = _of(chosen.task, chosen.device).where(Event.id > after).order_by(Event.id).limit(_PAGE)
+    found = _of(chosen.task, chosen.device, chosen.actor)
+    query = found.where(Event.id > after).order_by(Event.id).limit(_PAGE)
     with database.read() as session:
         return list(session.scalars(query))
 

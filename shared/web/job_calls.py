@@ -6,6 +6,8 @@ from apiflask import APIBlueprint
 from flask import Request, Response, jsonify, redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
+from shared.web.database import Database
+from shared.web.events import record
 from shared.web.jobs import Jobs, Work
 from shared.web.problems import is_page
 
@@ -47,8 +49,12 @@ def wants_no_wait(call: Request) -> bool:
     return "respond-async" in {item.partition(";")[0].strip() for item in preferences}
 
 
-def blueprint(jobs: Jobs) -> APIBlueprint:
-    """``GET /jobs``, ``GET /jobs/<id>`` and ``POST /jobs/<id>/cancel``."""
+def blueprint(jobs: Jobs, database: Database) -> APIBlueprint:
+    """``GET /jobs``, ``GET /jobs/<id>`` and ``POST /jobs/<id>/cancel``.
+
+    Args:
+        database: its log tells who asked a job to stop.
+    """
     calls = APIBlueprint("jobs", __name__, tag="Jobs")
 
     @calls.get("/jobs")
@@ -68,7 +74,12 @@ def blueprint(jobs: Jobs) -> APIBlueprint:
         "at, on each device; other steps are short and end by themselves.",
     )
     def cancel_job(job: str) -> AnyResponse:
+        before = jobs.get(job).status
         cancelled = jobs.cancel(job)
+        if before == "running":
+            with database.write() as session:
+                message = f"{cancelled.kind} was asked to stop"
+                record(session, "cancel_asked", message, task=cancelled.task)
         if is_page(request):
             return redirect(f"/?task={cancelled.task}", code=303)
         return jsonify(cancelled.as_json())

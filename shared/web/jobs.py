@@ -18,6 +18,7 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from shared.errors import FedbellError
+from shared.web.access.who import acting, current
 from shared.web.database import Database
 from shared.web.job_control import (
     JOBS,
@@ -73,12 +74,16 @@ class Jobs:
         return self._run(self._add(kind, task, durable=False), work, durable=False)
 
     def start(self, kind: str, task: str, work: Work) -> str:
-        """Run ``work`` in a thread of its own; the job's id, at once."""
-        control = self._add(kind, task, durable=True)
+        """Run ``work`` in a thread of its own; the job's id, at once.
+
+        The log says of what it does that whoever asks now did it.
+        """
+        control, caller = self._add(kind, task, durable=True), current()
 
         def run() -> None:
             try:
-                self._run(control, work, durable=True)
+                with acting(caller):
+                    self._run(control, work, durable=True)
             except FedbellError as error:  # it is in the job's row
                 _log.warning("%s failed: %s", kind, error)
             except Exception:  # noqa: BLE001 - a thread has nobody to pass it on to

@@ -4,7 +4,7 @@ import difflib
 import tomllib
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from pydantic import Field, ValidationError
 from pydantic_settings import (
@@ -14,6 +14,16 @@ from pydantic_settings import (
 )
 
 from shared.errors import ConfigurationError
+
+#: A token that people type in can be guessed; one this long and random cannot.
+_SHORTEST_TOKEN = 16
+
+
+class PeopleTokens(NamedTuple):
+    """What people log in with. Empty: nobody has to, or there is no viewer."""
+
+    admin: str
+    viewer: str
 
 
 class ServerSettings(BaseSettings):
@@ -32,6 +42,18 @@ class ServerSettings(BaseSettings):
     join_token: str = Field(default="", repr=False)
     #: A file that holds join_token instead, for container secrets.
     join_token_file: Path | None = None
+    #: What people log in with to change things; empty: whoever reaches this server may do all.
+    admin_token: str = Field(default="", repr=False)
+    admin_token_file: Path | None = None
+    #: What people log in with who may only look.
+    viewer_token: str = Field(default="", repr=False)
+    viewer_token_file: Path | None = None
+    #: What signs session cookies; default: made at the first start, kept in state_directory.
+    secret_key: str = Field(default="", repr=False)
+    secret_key_file: Path | None = None
+    #: What this server shows of itself where it calls another one over mutual TLS.
+    tls_client_certificate: Path | None = None
+    tls_client_key: Path | None = None
 
     @classmethod
     def settings_customise_sources(
@@ -69,15 +91,47 @@ class ServerSettings(BaseSettings):
         Raises:
             ConfigurationError: the file that should hold it cannot be read, or is empty.
         """
-        if self.join_token_file is None:
-            return self.join_token
+        return self.secret("join_token")
+
+    def people_tokens(self) -> PeopleTokens:
+        """What people log in with.
+
+        Raises:
+            ConfigurationError: a token is too short to be safe, both are the same, a file that
+                should hold one cannot be read, or there is one for viewers alone.
+        """
+        tokens = PeopleTokens(self.secret("admin_token"), self.secret("viewer_token"))
+        for name, token in zip(("ADMIN_TOKEN", "VIEWER_TOKEN"), tokens, strict=True):
+            if token and len(token) < _SHORTEST_TOKEN:
+                raise ConfigurationError(
+                    f"{name} has fewer than {_SHORTEST_TOKEN} characters. Make a good one: "
+                    "openssl rand -hex 24."
+                )
+        if tokens.viewer and not tokens.admin:
+            raise ConfigurationError(
+                "VIEWER_TOKEN is set and ADMIN_TOKEN is not: everybody could change everything."
+            )
+        if tokens.viewer and tokens.viewer == tokens.admin:
+            raise ConfigurationError("VIEWER_TOKEN and ADMIN_TOKEN are the same.")
+        return tokens
+
+    def secret(self, name: str) -> str:
+        """The setting ``name``, or what the file that ``name``_file names holds; may be empty.
+
+        Raises:
+            ConfigurationError: that file cannot be read, or is empty.
+        """
+        file: Path | None = getattr(self, f"{name}_file")
+        if file is None:
+            return str(getattr(self, name))
+        variable = f"{name.upper()}_FILE"
         try:
-            token = self.join_token_file.read_text().strip()
-        except OSError as error:
-            raise ConfigurationError(f"JOIN_TOKEN_FILE: {error}.") from error
-        if not token:
-            raise ConfigurationError(f"JOIN_TOKEN_FILE: {self.join_token_file} is empty.")
-        return token
+            told = file.read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError(f"{variable}: {error}.") from error
+        if not told:
+            raise ConfigurationError(f"{variable}: {file} is empty.")
+        return told
 
 
 def explain(error: ValidationError, known: Collection[str]) -> str:
