@@ -156,6 +156,31 @@ class Fleet:
             pool.submit(self._ask_one, name, target, cancel)
         pool.shutdown(wait=True)
 
+    def _ask_one(self, name: str, target: Target, step: Step) -> dict[str, Any]:
+        address = f"{target.url.rstrip('/')}/{step.name}"
+        try:
+            status, body = self._post(address, target.address, step)
+        except httpx.TimeoutException:
+            return _too_slow(name, step)
+        except httpx.HTTPError as error:
+            return _error(
+                "device-away",
+                f"{name} cannot be reached at {address} ({error or type(error).__name__}). Start "
+                "it; it then fetches the versions it missed.",
+            )
+        try:
+            answer = json.loads(body)
+            if 200 <= status < 300:
+                return step.answer.model_validate(answer).model_dump(mode="json")
+            return _error(
+                str(answer["type"]).rpartition(":")[2], str(answer["detail"]), answer.get("title")
+            )
+        except (ValueError, ValidationError, KeyError, TypeError, AttributeError, RecursionError):
+            return _error(
+                "device-answer",
+                f"What {name} answered ({status}) at {address} is no answer to {step.name}. Is it "
+                "a Fedbell device of the same version?",
+            )
 
     def _post(self, address: str, ip_address: str | None, step: Step) -> tuple[int, bytes]:
         """The status and body of an answer. Raises httpx.HTTPError, also for too long ones."""

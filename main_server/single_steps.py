@@ -5,8 +5,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from main_server.calling import Step, Target
-from main_server.fleet import Fleet
+from main_server.fleet import Fleet, Step, Target
 from main_server.models import Models
 from main_server.rounds import OPEN, NothingToDistribute, check_enough
 from main_server.settings import MainServerSettings
@@ -178,7 +177,7 @@ class SingleSteps:
     ) -> dict[str, Answer]:
         """Ask devices for a step that is called ``name`` here; note how it goes on each."""
         targets = {
-            device: Target(row.url, row.address, row.token_hash)
+            device: Target(row.url, row.address)
             for device, (row, told) in self._devices.with_task(step.task).items()
             if told.num_samples and row.url is not None and (only is None or device in only)
         }
