@@ -9,7 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from flask.testing import FlaskClient
 
-from main_server.fleet import EveryDeviceFailed, Fleet, NoDevices, Step, Target
+from main_server.calling import Step, Target
+from main_server.fleet import EveryDeviceFailed, Fleet, NoDevices
 from shared.federated.answers import Installed
 
 from .conftest import ThinDevice
