@@ -18,6 +18,7 @@ from sqlalchemy import JSON, Select, func, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from shared.errors import FedbellError
+from shared.web.access.who import current
 from shared.web.database import Database
 from shared.web.feed import Feed, Glance
 from shared.web.filters import clock
@@ -88,9 +89,9 @@ class EventQuery(BaseModel):
 
     task: str | None = Field(default=None, max_length=64)
     device: str | None = Field(default=None, max_length=64)
-
-
     actor: str | None = Field(default=None, max_length=64)
+
+
 class StreamQuery(EventQuery):
     """Which events, and from where on."""
 
@@ -133,9 +134,9 @@ def newest_events(
     Args:
         task: that task's and those of no task; None: all.
         device: that device's alone; None: all.
+        actor: what that one did alone; None: all.
     """
     query = _of(task, device, actor).order_by(Event.id.desc()).limit(limit)
-        actor: what that one did alone; None: all.
     with database.read() as session:
         return list(session.scalars(query))
 
@@ -199,10 +200,10 @@ def _of(task: str | None, device: str | None, actor: str | None) -> Select[Event
         query = query.where((Event.task == task) | (Event.task.is_(None)))
     if device is not None:
         query = query.where(Event.device == device)
-    return query
-
     if actor is not None:
         query = query.where(Event.actor == actor)
+    return query
+
 
 def _page(database: Database, after: int, chosen: EventQuery) -> list[Event]:
     found = _of(chosen.task, chosen.device, chosen.actor)
