@@ -1,7 +1,7 @@
 """How Gunicorn serves every server of Fedbell; each setting can be set by environment.
 
-BIND, WORKERS, THREADS, TIMEOUT and GRACEFUL_TIMEOUT (seconds) are read here, and WSGI_APP,
-the application, where the command line names none.
+BIND, WORKERS, THREADS, WORKER_CONNECTIONS, TIMEOUT and GRACEFUL_TIMEOUT (seconds) are read here,
+and WSGI_APP, the application, where the command line names none.
 Of the main server the modules are loaded before the fork, once for all workers; the
 application, its threads and its connections are each worker's own. Of a device nothing is: its
 trainer must never be a fork's child, and with one worker there is nothing to share.
@@ -27,9 +27,11 @@ bind = os.environ.get("BIND", "127.0.0.1:8000")
 workers = int(os.environ.get("WORKERS", "1"))
 # An open page holds one thread for its events, so there are more than requests at work.
 threads = int(os.environ.get("THREADS", "16"))
-worker_class = "gthread"
+# Threads are for calls that are here: PatientWorker waits for the slow.
+worker_class = "shared.web.serving.PatientWorker"
 preload_app = False
-# With gthread this is the time without a sign of life, not that of one request.
+worker_connections = int(os.environ.get("WORKER_CONNECTIONS", "1000"))
+# With threads this is the time without a sign of life, not that of one request.
 timeout = int(os.environ.get("TIMEOUT", "60"))
 graceful_timeout = int(os.environ.get("GRACEFUL_TIMEOUT", "10"))
 # The heartbeat file must not wait for a disk, nor need one that can be written to.

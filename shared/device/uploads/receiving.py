@@ -104,9 +104,6 @@ def received(call: Request, settings: DeviceSettings) -> Iterator[Received]:
             f"curl -F pictures=@cat.1.jpg {call.base_url}"
         )
     check_room(directory, call.content_length or 0, settings.least_free_bytes)
-    if connection := call.environ.get("gunicorn.socket"):
-        # Who announces much and sends nothing would hold one of few threads for ever.
-        connection.settimeout(settings.answer_seconds)
     with full_disk_told(directory), tempfile.TemporaryFile(dir=directory) as spool:
         try:
             form = _Form(spool, settings).read(call)

@@ -1,0 +1,254 @@
+"""Gunicorn's threaded worker, with no thread for clients that say nothing, half of it, or no end.
+
+Gunicorn's own gives each new connection a thread: for 5 s when it says nothing, for ever when
+it sends half a head; and a client that does not hang up after its answer stops the whole worker
+for 2 s. Here the loop that watches all connections reads heads and the beginnings of bodies, does
+TLS handshakes and waits for the end of connections; a thread gets a call that is here.
+
+Builds on the insides of gunicorn.workers.gthread, version 27; tests/hostile/test_slow_clients.py
+tells when they have changed.
+"""
+
+import logging
+import ssl
+import time
+from collections import deque
+from concurrent.futures import Future
+from contextlib import suppress
+from functools import partial
+from selectors import EVENT_READ
+from socket import SHUT_WR, socket
+from typing import Any
+
+from gunicorn import sock as gunicorn_sock
+from gunicorn.http import get_parser
+from gunicorn.workers.gthread import TConn, ThreadWorker
+
+from shared.errors import FedbellError
+from shared.web.serving.arrival import Arrival
+from shared.web.serving.body import CheckedBody
+from shared.web.serving.limits import Limits
+from shared.web.serving.patience import PatientSocket, WaitingPlaces
+
+_log = logging.getLogger(__name__)
+
+_READ_AT_ONCE = 64 * 1024
+#: How long, and for how much, a closed connection stays, so that its client reads the answer.
+_LINGER_SECONDS = 2.0
+_LINGER_BYTES = 8 * 1024 * 1024
+#: The rest of a body that the application did not want: so long a thread waits for it.
+_REST_SECONDS = 0.2
+#: A worker that stops gives calls that are on their way so long to be here.
+_STOP_SECONDS = 1.0
+
+_TOO_LATE = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+_TOO_LONG = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+    b"Connection: close\r\nContent-Length: 0\r\n\r\n"
+)
+
+
+class Connection(TConn):  # type: ignore[misc]
+    """A client's connection: what has come of its next call, and when that has to be here."""
+
+    def __init__(self, cfg: Any, client: socket, address: Any, server: Any) -> None:
+        super().__init__(cfg, client, address, server)
+        self.initialized = True  # by the worker, as far as it is needed
+        self.arrival = Arrival()
+        #: TCP or TLS, below what threads read and write.
+        self.bare: socket = client
+        self.shakes_hands = False
+        self.timeout: float = 0
+        self.rest_bytes = 0
+
+
+class PatientWorker(ThreadWorker):  # type: ignore[misc]
+    """See above; settings are those of :class:`Limits`, read when the worker starts."""
+
+    def init_process(self) -> None:
+        """Make what is this process's own, then serve."""
+        self._limits = Limits.read()
+        #: Calls that no thread has taken yet; adding and removing needs no lock.
+        self._waiting: set[Connection] = set()
+        self._places = WaitingPlaces(self._limits, self.cfg.threads, lambda: bool(self._waiting))
+        self._lingering: deque[Connection] = deque()
+        self._stopped: float | None = None
+        super().init_process()
+
+    def accept(self, listener: socket) -> None:
+        """Take a connection; wait for its first call."""
+        try:
+            client, address = listener.accept()
+        except OSError:  # it is gone, or another worker has it
+            return
+        self.nr_conns += 1
+        if self.nr_conns >= self.worker_connections:
+            self._make_room()
+        client.setblocking(False)
+        conn = Connection(self.cfg, client, address, listener.getsockname())
+        if self.cfg.is_ssl:
+            try:
+                conn.sock = conn.bare = gunicorn_sock.ssl_wrap_socket(client, self.cfg)
+            except OSError as error:
+                _log.debug("no TLS connection: %s", error)
+                self._end(conn)
+                return
+            conn.shakes_hands = True
+        self._await_call(conn)
+
+    def _await_call(self, conn: Connection) -> None:
+        conn.timeout = time.monotonic() + self._limits.arrival_seconds
+        self.pending_conns.append(conn)
+        self.poller.register(conn.sock, EVENT_READ, partial(self._read_on, conn))
+
+    def _read_on(self, conn: Connection, _fileobj: Any) -> None:
+        """Something of a call has come, or the end of the connection."""
+        try:
+            if conn.shakes_hands:
+                conn.sock.do_handshake()
+                conn.shakes_hands = False
+            data = conn.sock.recv(_READ_AT_ONCE)
+            while isinstance(conn.sock, ssl.SSLSocket) and (more := conn.sock.pending()):
+                data += conn.sock.recv(more)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return
+        except OSError as error:
+            _log.debug("connection closed: %s", error)
+            data = b""
+        conn.arrival.add(data)
+        if conn.arrival.is_too_long:
+            self._stop_waiting(conn)
+            self._refuse(conn, _TOO_LONG)
+        elif conn.arrival.is_here or (not data and conn.arrival.has_head):
+            self._stop_waiting(conn)  # who has closed one direction may still want an answer
+            self._hand_over(conn)
+        elif not data:
+            self._stop_waiting(conn)
+            self._end(conn)
+
+    def _stop_waiting(self, conn: Connection) -> None:
+        self.pending_conns.remove(conn)
+        self.poller.unregister(conn.sock)
+
+    def _hand_over(self, conn: Connection) -> None:
+        """Let a thread have the call."""
+        if conn.parser is None:
+            conn.sock = PatientSocket(conn.sock, self._places)
+            conn.parser = get_parser(self.cfg, conn.sock, conn.client)
+        conn.parser.unreader.unread(conn.arrival.take())
+        conn.arrival = Arrival()
+        self._waiting.add(conn)
+        self.enqueue_req(conn)
+
+    def handle(self, conn: Connection) -> Any:
+        """Answer a call, in a thread."""
+        self._waiting.discard(conn)
+        conn.sock.begin_call()
+        try:
+            return super().handle(conn)
+        finally:
+            conn.sock.end_call()
+
+    def handle_request(self, req: Any, conn: Connection) -> Any:
+        """The same, once its head is read."""
+        req.body = CheckedBody(req.body)
+        return super().handle_request(req, conn)
+
+    def _keepalive_after(self, conn: Connection, keepalive: Any) -> bool:
+        if not keepalive:
+            return False
+        try:
+            deadline = time.monotonic() + _REST_SECONDS
+            return bool(conn.parser.finish_body(deadline=deadline))
+        except (FedbellError, OSError):
+            return False
+
+    def finish_request(self, conn: Connection, fs: "Future[Any]") -> None:
+        """A thread is done with a call: wait for the next one, or for the connection's end."""
+        try:
+            goes_on = bool(not fs.cancelled() and fs.result())
+        except Exception as error:  # noqa: BLE001 - whatever it was, the connection is over
+            _log.debug("connection closed: %s", error)
+            goes_on = False
+        if not goes_on:
+            self._linger(conn)
+            return
+        if ahead := conn.parser.unreader.take_buffered():
+            conn.arrival.add(ahead)
+            if conn.arrival.is_too_long:
+                self._refuse(conn, _TOO_LONG)
+            elif conn.arrival.is_here:
+                self._hand_over(conn)
+            else:
+                self._await_call(conn)
+            return
+        conn.set_timeout()
+        if not self.alive:
+            conn.timeout = min(conn.timeout, time.monotonic() + _STOP_SECONDS)
+        self.keepalived_conns.append(conn)
+        self.poller.register(conn.sock, EVENT_READ, partial(self.on_client_socket_readable, conn))
+
+    def on_client_socket_readable(self, conn: Connection, client: Any) -> None:
+        """A kept connection has its next call, or its end."""
+        self.poller.unregister(client)
+        self.keepalived_conns.remove(conn)
+        self._await_call(conn)
+
+    def _refuse(self, conn: Connection, answer: bytes) -> None:
+        with suppress(OSError):
+            conn.sock.send(answer)
+        self._linger(conn)
+
+    def _linger(self, conn: Connection) -> None:
+        """Close our side, and the connection when the client has, or soon (RFC 9112, 9.6)."""
+        try:
+            conn.sock.shutdown(SHUT_WR)
+            conn.timeout = time.monotonic() + _LINGER_SECONDS
+            self.poller.register(conn.sock, EVENT_READ, partial(self._read_rest, conn))
+        except (OSError, ValueError):
+            self._end(conn)
+            return
+        self._lingering.append(conn)
+
+    def _read_rest(self, conn: Connection, _fileobj: Any) -> None:
+        try:
+            data = conn.bare.recv(_READ_AT_ONCE)  # here nobody waits
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return
+        except OSError:
+            data = b""
+        conn.rest_bytes += len(data)
+        if not data or conn.rest_bytes > _LINGER_BYTES:
+            self._lingering.remove(conn)
+            self._forget(conn)
+
+    def _forget(self, conn: Connection) -> None:
+        with suppress(OSError, KeyError, ValueError):
+            self.poller.unregister(conn.sock)
+        self._end(conn)
+
+    def _end(self, conn: Connection) -> None:
+        self.nr_conns -= 1
+        conn.close()
+
+    def _make_room(self) -> None:
+        """End the connection that has done nothing for the longest time, if there is one."""
+        for waiting in (self._lingering, self.keepalived_conns, self.pending_conns):
+            if waiting:
+                self._forget(waiting.popleft())
+                return
+
+    def murder_pending(self) -> None:
+        """End connections whose call is not here in time, or that wait for their end too long."""
+        now = time.monotonic()
+        if not self.alive and self._stopped is None:
+            self._stopped = now
+        ends = self._stopped is not None and now > self._stopped + _STOP_SECONDS
+        while self.pending_conns and (ends or self.pending_conns[0].timeout <= now):
+            conn = self.pending_conns.popleft()
+            if len(conn.arrival):
+                with suppress(OSError):
+                    conn.sock.send(_TOO_LATE)
+            self._forget(conn)
+        while self._lingering and (ends or self._lingering[0].timeout <= now):
+            self._forget(self._lingering.popleft())
