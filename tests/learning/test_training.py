@@ -124,13 +124,18 @@ def test_nothing_is_traced_twice(block: Network, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize(
-    ("depth", "epochs", "batch_size", "rounding"),
-    [("head", 3, 16, 1e-4), ("block", 3, 16, 0.02), ("all", 1, 25, 0.02)],
+    ("optimizer", "depth", "epochs", "batch_size", "rounding"),
+    [
+        ("adam", "head", 3, 16, 1e-4),
+        ("adam", "block", 3, 16, 0.02),
+        ("adam", "all", 1, 25, 0.02),
+        ("sgd", "block", 3, 16, 1e-4),
+    ],
 )
 def test_it_is_what_a_plain_keras_loop_does(
-    tmp_path: Path, depth: str, epochs: int, batch_size: int, rounding: float
+    tmp_path: Path, optimizer: Any, depth: str, epochs: int, batch_size: int, rounding: float
 ) -> None:
-    """Keras's own step, Adam and loss, given the same samples in the same order.
+    """Keras's own step, optimiser and loss, given the same samples in the same order.
 
     Adam makes a step of full length of a gradient that is nothing but rounding, so what is
     compared is how far the two ends are from one another, as a part of the way. With all
@@ -140,13 +145,15 @@ def test_it_is_what_a_plain_keras_loop_does(
     network = build_network(make_task(trainable=depth), tmp_path)
     pictures, labels = make_pictures(50)
     features, start = network.extract(pictures), network.weights()
-    settings = TrainingSettings(epochs=epochs, batch_size=batch_size, learning_rate=0.0003)
+    settings = TrainingSettings(
+        epochs=epochs, batch_size=batch_size, learning_rate=0.0003, optimizer=optimizer
+    )
     history = learn(network, pictures, labels, settings, seed=7)
     ours = network.weights()
     network.reset()
     model = network.tail
     model.compile(
-        keras.optimizers.Adam(settings.learning_rate),
+        {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD}[optimizer](0.0003),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     )
     for epoch in range(1, settings.epochs + 1):
@@ -214,6 +221,17 @@ def test_the_learning_rate_counts_without_a_new_trace(head: Network) -> None:
         steps.append(np.abs(head.weights()["classes/bias"] - before).max())
     # The first step of Adam is as long as the learning rate.
     np.testing.assert_allclose(steps, [0.001, 0.01], rtol=0.01)
+
+
+def test_a_training_may_have_another_optimizer_than_the_one_before(block: Network) -> None:
+    pictures, labels = make_pictures(30)
+    ends = []
+    for optimizer in ("adam", "sgd", "adam"):
+        block.reset()
+        learn(block, pictures, labels, SETTINGS.model_copy(update={"optimizer": optimizer}))
+        ends.append(block.weights())
+    assert same(ends[0], ends[2])
+    assert not same(ends[0], ends[1])
 
 
 def test_history_and_reports_have_one_number_an_epoch(head: Network) -> None:
