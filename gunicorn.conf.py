@@ -5,6 +5,10 @@ and WSGI_APP, the application, where the command line names none.
 Of the main server the modules are loaded before the fork, once for all workers; the
 application, its threads and its connections are each worker's own. Of a device nothing is: its
 trainer must never be a fork's child, and with one worker there is nothing to share.
+
+TLS_CERTIFICATE and TLS_KEY (PEM files) make it serve TLS, TLS_CLIENT_AUTHORITY besides only clients
+whose certificate that authority signed. It does not listen where other machines can call unless
+ADMIN_TOKEN and JOIN_TOKEN are set, or ALLOW_PUBLIC_WITHOUT_TOKENS=1: see docs/security.md.
 """
 
 import contextlib
@@ -13,11 +17,17 @@ import importlib
 import os
 import resource
 import signal
+import ssl
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from shared.errors import configuration_error_ends_the_server
+from shared.web.access.binding import check_binding
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gunicorn.arbiter import Arbiter
     from gunicorn.workers.gthread import ThreadWorker
     from jinja2 import Environment
@@ -39,13 +49,20 @@ _memory = Path("/dev/shm")  # noqa: S108
 if _memory.is_dir() and os.access(_memory, os.W_OK):
     worker_tmp_dir = str(_memory)
 control_socket_disable = True
+certfile = os.environ.get("TLS_CERTIFICATE") or None
+keyfile = os.environ.get("TLS_KEY") or None
+ca_certs = os.environ.get("TLS_CLIENT_AUTHORITY") or None
+cert_reqs = ssl.CERT_REQUIRED if ca_certs else ssl.CERT_NONE
 accesslog = "-"
 # The raw request line: a decoded path could hold a line break and forge a line.
 access_log_format = '%(t)s %(h)s "%(r)s" %(s)s %(B)s bytes %(M)s ms'
 
 
 def on_starting(arbiter: "Arbiter") -> None:
-    """Load what workers share; tie this server's life to that of the launcher, if it has one."""
+    """Look where it is to listen, load what workers share; tie this server's life to that of the
+    launcher, if it has one."""
+    with configuration_error_ends_the_server():
+        check_binding(arbiter.cfg.bind, os.environ)
     _allow_open_files()
     package = arbiter.app.app_uri.partition(".")[0]
     if package == "main_server":
@@ -53,6 +70,13 @@ def on_starting(arbiter: "Arbiter") -> None:
     # After that: a thread does not survive a fork, and imports need not share the processor.
     if os.environ.get("STOP_WITH_STDIN") == "1":
         threading.Thread(target=_stop_with_stdin, daemon=True).start()
+
+
+def ssl_context(_config: "Any", usual: "Callable[[], ssl.SSLContext]") -> ssl.SSLContext:
+    """TLS 1.2 or newer."""
+    context = usual()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
 
 
 def post_worker_init(worker: "ThreadWorker") -> None:

@@ -68,6 +68,7 @@ def test_the_main_server_listens_where_bind_says(
 ) -> None:
     port = house.free_port()
     monkeypatch.setenv("BIND", f"0.0.0.0:{port}")
+    monkeypatch.setenv("ALLOW_PUBLIC_WITHOUT_TOKENS", "1")
     launcher = house.launch()
     assert read_line(launcher) == f"Fedbell is ready: http://localhost:{port}/\n"
     assert fetch(port) == ""
