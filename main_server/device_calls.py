@@ -9,6 +9,7 @@ from main_server.schemas import ClientStatus, HeartbeatAnswer, TaskQuery
 from main_server.server import MainServer
 from main_server.store.device_tokens import WrongToken
 from main_server.store.tables import Version
+from main_server.store.versions import VersionPruned, pruned
 from shared.federated.answers import Sent
 from shared.web.access.people import bearer
 from shared.web.problems import NotFound
@@ -70,8 +71,9 @@ def blueprint(server: MainServer) -> APIBlueprint:
         device = server.devices.authenticate(token_of(request))
         task = server.task(query_data.task)
         usual = server.versions.newest(task.name).bytes
+        takes = server.asynchronous if task.mode == "async" else server.models
         with server.uploads.receive(request, usual) as upload:
-            counted = server.models.take_update(task, upload, device)
+            counted = takes.take_update(task, upload, device)
         server.auto_aggregate.update_came(task)
         return counted
 
@@ -94,10 +96,13 @@ def blueprint(server: MainServer) -> APIBlueprint:
     @calls.doc(summary="The newest version of the global model, as safetensors")
     def read_latest(query_data: TaskQuery) -> Response:
         task = server.task(query_data.task)
-        numbers = server.versions.newest_numbers().get(task.name)
-        if numbers is None:
+        if server.versions.find(task.name, 0) is None:
             raise NotFound(f"There is no version of {task.name} yet.")
-        return _send(server.versions.get(task.name, numbers[0]))
+        row = server.versions.newest(task.name)
+        try:
+            return _send(row)
+        except VersionPruned:  # many were made since
+            return _send(server.versions.newest(task.name))
 
     @calls.get("/models/<int:version>")
     @calls.input(TaskQuery, location="query")
@@ -112,14 +117,18 @@ def blueprint(server: MainServer) -> APIBlueprint:
             unchanged = Response(status=304)
             unchanged.set_etag(row.sha256)
             return unchanged
-        # The server's file wrapper, which Gunicorn sends with sendfile(2); or a range of it.
-        response = send_file(
-            server.versions.path(row).absolute(),
-            mimetype=WEIGHTS,
-            as_attachment=True,
-            download_name=f"{row.task}-{row.version}.safetensors",
-            etag=row.sha256,
-        )
+        try:
+            # It is opened here: pruned while it is sent, it is read to its end all the same.
+            # The server's file wrapper, which Gunicorn sends with sendfile(2); or a range of it.
+            response = send_file(
+                server.versions.path(row).absolute(),
+                mimetype=WEIGHTS,
+                as_attachment=True,
+                download_name=f"{row.task}-{row.version}.safetensors",
+                etag=row.sha256,
+            )
+        except FileNotFoundError:
+            raise pruned(row) from None
         response.headers["Fedbell-Version"] = str(row.version)
         return response
 

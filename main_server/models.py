@@ -8,18 +8,21 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from main_server.checked import check_upload
 from main_server.memory import give_back_memory
+from main_server.store.pruning import Pruning
 from main_server.store.rounds import Rounds
 from main_server.store.tables import ReceivedUpdate, Round, Version
 from main_server.store.versions import Versions
+from main_server.turns import Turns
 from main_server.uploads import Upload
 from shared.errors import FedbellError
 from shared.federated.aggregation import STRATEGIES
 from shared.federated.task import Task
-from shared.federated.update import BadHeader, Update, UpdateHeader
+from shared.federated.update import BadHeader, Update
 from shared.federated.weights import (
     SchemaMismatch,
-    StreamedWeights,
+    Weights,
     open_weights,
     write_weights,
 )
@@ -41,10 +44,18 @@ class Models:
     """
 
     def __init__(
-        self, versions: Versions, rounds: Rounds, directory: Path, federation: str
+        self,
+        versions: Versions,
+        rounds: Rounds,
+        pruning: Pruning,
+        turns: Turns,
+        directory: Path,
+        federation: str,
     ) -> None:
         self._versions = versions
         self._rounds = rounds
+        self._pruning = pruning
+        self._turns = turns
         self._directory = directory
         self._federation = federation
 
@@ -68,7 +79,7 @@ class Models:
             fingerprint = offered.schema.fingerprint(backbone)
             if offered.metadata.get("fingerprint") != fingerprint:
                 raise BadHeader("fingerprint: it is not that of these weights and backbone.")
-            row, file = self._write(task, 0, offered, fingerprint, backbone)
+            row, file = self.write(task, 0, offered, fingerprint, backbone)
         row.released = True
         try:
             return self._versions.add_initial(row, file, device)
@@ -85,19 +96,11 @@ class Models:
             UnreadableWeights, SchemaMismatch, NotFinite, BadHeader, StaleUpdate, WrongDevice,
             NoModelYet: nothing has changed.
         """
-        model = self._versions.newest(task.name)
-        with upload.becoming_durable(), open_weights(upload.file) as update:
-            header = UpdateHeader.parse(update.metadata)
-            with open_weights(self._versions.path(model)) as current:
-                current.schema.check(update.schema)
-            update.check_finite()
-        number, size = self._rounds.receive(task, header, device, upload.file, upload.sha256)
-        return {
-            "round": number,
-            "device": device,
-            "num_samples": header.num_samples,
-            "bytes": size,
-        }
+        checked = check_upload(self._versions, task, upload, device, durable=True)
+        size = checked.bytes
+        number = self._rounds.receive(task, checked)
+        samples = checked.header.num_samples
+        return {"round": number, "device": device, "num_samples": samples, "bytes": size}
 
     def aggregate(
         self,
@@ -122,6 +125,7 @@ class Models:
                     update.device,
                     update.num_samples,
                     files.enter_context(open_weights(self._rounds.update_path(row, update))),
+                    1.0 if update.weight is None else update.weight,
                 )
                 for update in updates
             ]
@@ -129,7 +133,7 @@ class Models:
                 weights = files.enter_context(open_weights(self._versions.path(base)))
                 opened.append(Update("", sum(unchanged.values()), weights))
             combined = STRATEGIES[row.strategy](opened)
-            version, file = self._write(
+            version, file = self.write(
                 task, newest.version + 1, combined, base.fingerprint, base.backbone
             )
         self._versions.adopt(version, file)
@@ -142,8 +146,16 @@ class Models:
         For callers who hold the task's step lock.
 
         Raises:
-            NotFound, NoModelYet, IsNewest: nothing has changed.
+            NotFound, NoModelYet, IsNewest, VersionPruned, TaskBusy: nothing has changed.
         """
+        with self._turns.take(task.name):
+            return self._promote(task, number)
+
+    def prune(self, task: Task) -> None:
+        """Delete the files of versions that the task's settings do not keep."""
+        self._pruning.prune(task)
+
+    def _promote(self, task: Task, number: int) -> Version:
         newest = self._versions.newest(task.name)
         source = self._versions.get(task.name, number)
         if source.version == newest.version:
@@ -152,10 +164,11 @@ class Models:
                 "it already."
             )
         with open_weights(self._versions.path(source)) as weights:
-            row, file = self._write(
+            row, file = self.write(
                 task, newest.version + 1, weights, source.fingerprint, source.backbone
             )
         row.promoted_from = source.version
+        row.state = source.state
         row.released = True  # it is as good as sent: devices that are there fetch it by themselves
         try:
             self._versions.add_promoted(row, file)
@@ -164,14 +177,15 @@ class Models:
         self._rounds.remove_files_of_closed()
         return row
 
-    def _write(
+    def write(
         self,
         task: Task,
         number: int,
-        weights: StreamedWeights,
+        weights: Weights,
         fingerprint: str,
         backbone: str,
     ) -> tuple[Version, Path]:
+        """A version's row, and its file, durably under a temporary name."""
         metadata = {
             "task": task.name,
             "version": str(number),

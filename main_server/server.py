@@ -6,19 +6,23 @@ from collections.abc import Mapping
 
 from sqlalchemy import func, select
 
+from main_server.asynchronous import Asynchronous
 from main_server.auto_aggregate import AutoAggregate
 from main_server.fleet import Fleet
 from main_server.models import Models
 from main_server.settings import MainServerSettings, read_tasks
 from main_server.single_steps import SingleSteps
 from main_server.steps import Steps
+from main_server.store.arrivals import Arrivals
 from main_server.store.candidates import Presence
 from main_server.store.devices import Devices
+from main_server.store.pruning import Pruning
 from main_server.store.round_ends import settle_rounds
 from main_server.store.round_steps import RoundSteps
 from main_server.store.rounds import Rounds
 from main_server.store.tables import Federation, ReceivedUpdate, Round, Tables
 from main_server.store.versions import Versions
+from main_server.turns import Turns
 from main_server.uploads import Uploads
 from main_server.whole_rounds import WholeRounds
 from shared.errors import FedbellError
@@ -60,7 +64,21 @@ class MainServer:
         settle_rounds(self.database, self.tasks)
         self.rounds.remove_files_of_closed()
         self.uploads = Uploads(directory / "incoming", settings.most_upload_bytes)
-        self.models = Models(self.versions, self.rounds, directory / "incoming", self.federation)
+        turns = Turns(directory / "locks")
+        self.pruning = Pruning(self.database, self.versions)
+        self.pruning.remove_leftovers(self.tasks, directory / "models")
+        self.models = Models(
+            self.versions,
+            self.rounds,
+            self.pruning,
+            turns,
+            directory / "incoming",
+            self.federation,
+        )
+        self.arrivals = Arrivals(self.database, self.rounds)
+        self.asynchronous = Asynchronous(
+            self.versions, self.rounds, self.arrivals, self.models, self.pruning, turns
+        )
         self.jobs = Jobs(self.database, directory / "processes")
         self.round_steps = RoundSteps(self.database, self._job_runs)
         single = SingleSteps(

@@ -58,6 +58,7 @@ def blueprint(server: MainServer) -> APIBlueprint:
     )
     def aggregate_models(query_data: TaskQuery) -> Response:
         task = server.task(query_data.task)
+        server.asynchronous.refuse_aggregation(task)
         return server.calls.answer(
             "aggregate_models", task.name, lambda job: steps.aggregate(task, job)
         )
@@ -88,6 +89,7 @@ def blueprint(server: MainServer) -> APIBlueprint:
     )
     def run_rounds(query_data: TaskQuery, json_data: RunRounds) -> Response:
         task = server.task(query_data.task)
+        server.asynchronous.refuse_rounds(task)
         return server.calls.answer(
             "run_rounds",
             task.name,

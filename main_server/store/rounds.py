@@ -8,6 +8,8 @@ from pathlib import Path
 from sqlalchemy import select
 
 from main_server import rounds as rules
+from main_server.arrivals import NoSteps
+from main_server.checked import Checked
 from main_server.step_results import measured
 from main_server.store.candidates import Presence
 from main_server.store.evaluations import (
@@ -15,6 +17,7 @@ from main_server.store.evaluations import (
     federated_evaluations,
     note_evaluation,
 )
+from main_server.store.norms import note_norm
 from main_server.store.rests import note_round_over
 from main_server.store.round_rows import newest_round, open_round, received_before
 from main_server.store.round_steps import note_update
@@ -22,7 +25,6 @@ from main_server.store.tables import Evaluation, ReceivedUpdate, Round, Version
 from main_server.store.versions import newest_version
 from shared.federated.evaluation import DeviceEvaluation
 from shared.federated.task import Task
-from shared.federated.update import UpdateHeader
 from shared.federated.weights import move_durably
 from shared.web.database import Database
 from shared.web.events import record
@@ -62,26 +64,24 @@ class Rounds:
             return 1
         return row.number if row.status == rules.OPEN else row.number + 1
 
-    def receive(
-        self, task: Task, header: UpdateHeader, device: str, file: Path, sha256: str
-    ) -> tuple[int, int]:
+    def receive(self, task: Task, checked: Checked) -> int:
         """Count an update, whose file is checked and fsynced, to the open round.
 
         The same update again changes nothing, also when its round is over; another one
         of the same device replaces its first.
 
         Returns:
-            The round's number, and the update's bytes.
+            The round's number.
 
         Raises:
             StaleUpdate, SchemaMismatch, WrongDevice, NoModelYet, NotAsked, RoundFull: nothing has
                 changed.
         """
-        size = file.stat().st_size
+        header, device, size = checked.header, checked.device, checked.bytes
         with self._database.write() as session:
-            before = received_before(session, task.name, device, sha256)
+            before = received_before(session, task.name, device, checked.sha256)
             if before is not None:
-                return before, size
+                return before
             model = newest_version(session, task.name)
             weight = rules.check_update(
                 header,
@@ -107,7 +107,7 @@ class Rounds:
                 round_id=row.id,
                 device=device,
                 number=0,
-                sha256=sha256,
+                sha256=checked.sha256,
                 num_samples=header.num_samples,
                 metrics=dict(header.metrics),
                 bytes=size,
@@ -115,7 +115,8 @@ class Rounds:
                 base_version=header.base_version if is_late else None,
                 weight=weight if is_late else None,
             )
-            move_durably(file, self.update_path(row, update))
+            note_norm(session, task.name, update, checked.norm)
+            move_durably(checked.file, self.update_path(row, update))
             session.merge(update)
             note_update(session, task.name, row.number, device, update, header.history)
             text = f"update of {device}, {header.num_samples} samples, {size} bytes"
@@ -123,7 +124,7 @@ class Rounds:
             number = row.number
         if former_file:
             former_file.unlink(missing_ok=True)
-        return number, size
+        return number
 
     def aggregate(
         self,
@@ -143,7 +144,12 @@ class Rounds:
                 and of the devices that count with the version the round started from.
             samples_of_unchanged: these devices count so, each with its number of samples,
                 unless an update of theirs is here.
+
+        Raises:
+            NoSteps: the task is asynchronous.
         """
+        if task.mode == "async":
+            raise NoSteps(f"{task.name} is asynchronous: its updates are combined as they arrive.")
         while True:
             with self._database.read() as session:
                 row = newest_round(session, task.name)

@@ -3,18 +3,25 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from sqlalchemy import case, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from main_server import rounds as rules
 from main_server.store.round_ends import give_up_round
 from main_server.store.tables import Round, Version
-from shared.errors import ConfigurationError
+from shared.errors import ConfigurationError, FedbellError
 from shared.federated.task import Task
 from shared.federated.weights import move_durably
 from shared.web.database import Database
 from shared.web.events import record
 from shared.web.problems import NotFound
+
+
+class VersionPruned(FedbellError):
+    """A version whose weights are not kept any more."""
+
+    status = 410
+    title = "The version's weights are gone"
 
 
 class Versions:
@@ -86,7 +93,13 @@ class Versions:
 
     def path(self, row: Version) -> Path:
         """Where the file of a version lies. Its hash is part of the name, so that two
-        processes that make the same version never write the same file."""
+        processes that make the same version never write the same file.
+
+        Raises:
+            VersionPruned: it was deleted.
+        """
+        if row.pruned is not None:
+            raise pruned(row)
         return self._directory / row.task / f"{row.version}-{row.sha256[:16]}.safetensors"
 
     def find(self, task: str, version: int) -> Version | None:
@@ -101,10 +114,21 @@ class Versions:
 
     def newest_numbers(self) -> Mapping[str, tuple[int, int | None]]:
         """By task: the newest version, and the newest whose distribution has begun."""
-        released = func.max(case((Version.released, Version.version)))
-        query = select(Version.task, func.max(Version.version), released).group_by(Version.task)
+        told = {}
         with self._database.read() as session:
-            return {task: (newest, sent) for task, newest, sent in session.execute(query)}
+            # From task to task and from its end, by the key: there may be very many versions.
+            task = session.scalar(select(func.min(Version.task)))
+            while task is not None:
+                newest = (
+                    select(Version.version)
+                    .where(Version.task == task)
+                    .order_by(Version.version.desc())
+                    .limit(1)
+                )
+                released = session.scalar(newest.where(Version.released))
+                told[task] = (session.scalars(newest).one(), released)
+                task = session.scalar(select(func.min(Version.task)).where(Version.task > task))
+        return told
 
     def get(self, task: str, version: int) -> Version:
         """That version. Raises NotFound."""
@@ -141,6 +165,15 @@ class Versions:
             row = session.get(Version, (task, version))
             if row is not None and not row.released:
                 row.released = True
+
+
+def pruned(row: Version) -> VersionPruned:
+    """What to tell who wants the weights of a version that are not kept any more."""
+    return VersionPruned(
+        f"The weights of version {row.version} of {row.task} are not kept any more: the task's "
+        "settings (keep) say which are. GET /models tells which are there, GET /models/latest is "
+        "the newest."
+    )
 
 
 def newest_version(session: Session, task: str) -> Version:

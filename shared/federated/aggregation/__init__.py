@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from shared.federated.aggregation.fedasync import fedasync
 from shared.federated.aggregation.fedavg import fedavg
 from shared.federated.aggregation.fedbuff import fedbuff
-from shared.federated.aggregation.running_average import NUM_SAMPLES, running_average
+from shared.federated.aggregation.running_average import running_average
 from shared.federated.aggregation.staleness import polynomial_weight
-from shared.federated.aggregation.state import Arrival, ServerState
+from shared.federated.aggregation.state import NUM_SAMPLES, Arrival, ServerState
 from shared.federated.policies import AsynchronousRule, AsynchronousSettings
 from shared.federated.update import Update
 from shared.federated.weights import StreamedWeights
@@ -40,7 +40,7 @@ class AsynchronousStrategy:
 
     Attributes:
         apply: the next state, of the newest one and the updates that make it.
-        is_buffered: ``buffer_size`` updates make a version together; otherwise each one does.
+        is_buffered: it takes ``buffer_size`` updates at a time; otherwise exactly one.
         weighs_staleness: an update counts less the staler it is.
     """
 
@@ -51,6 +51,19 @@ class AsynchronousStrategy:
     def needed(self, settings: AsynchronousSettings) -> int:
         """How many updates make a version."""
         return settings.buffer_size if self.is_buffered else 1
+
+    def next(
+        self, state: ServerState, arrivals: Sequence[Arrival], settings: AsynchronousSettings
+    ) -> ServerState:
+        """The state after some arrivals, at least one, in their order.
+
+        More than one for a rule that is not buffered: what waited when the rule was changed.
+        """
+        if self.is_buffered:
+            return self.apply(state, arrivals, settings)
+        for arrival in arrivals:
+            state = self.apply(state, [arrival], settings)
+        return state
 
     def weight(self, staleness: int, settings: AsynchronousSettings) -> float:
         """By how much an update counts for its staleness."""

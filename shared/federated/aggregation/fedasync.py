@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from shared.federated.aggregation.blocks import Combined, weighted_mean
-from shared.federated.aggregation.state import Arrival, ServerState
+from shared.federated.aggregation.state import Arrival, ServerState, with_samples
 from shared.federated.policies import AsynchronousSettings
 
 
@@ -25,4 +25,4 @@ def fedasync(
     (arrival,) = arrivals
     moves = settings.mixing * arrival.update.weight
     sources = [(1.0 - moves, state.weights), (moves, arrival.update.weights)]
-    return ServerState(Combined(sources, weighted_mean), state.kept)
+    return ServerState(Combined(sources, weighted_mean), with_samples(state, arrivals))

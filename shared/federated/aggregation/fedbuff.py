@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shared.federated.aggregation.blocks import Blocks, Combined, Source
-from shared.federated.aggregation.state import Arrival, ServerState
+from shared.federated.aggregation.state import Arrival, ServerState, with_samples
 from shared.federated.policies import AsynchronousSettings
 
 
@@ -34,7 +34,7 @@ def fedbuff(
         for each in sorted(arrivals, key=lambda arrival: arrival.update.device)
     ]
     sources = [(1.0, state.weights), *chain.from_iterable(pairs)]
-    return ServerState(Combined(sources, _moved_by_changes), state.kept)
+    return ServerState(Combined(sources, _moved_by_changes), with_samples(state, arrivals))
 
 
 def _moved_by_changes(blocks: Blocks) -> npt.NDArray[np.float64]:

@@ -3,11 +3,8 @@
 from collections.abc import Sequence
 
 from shared.federated.aggregation.blocks import Combined, weighted_mean
-from shared.federated.aggregation.state import Arrival, ServerState
+from shared.federated.aggregation.state import NUM_SAMPLES, Arrival, ServerState, with_samples
 from shared.federated.policies import AsynchronousSettings
-
-#: In a state, how many samples were trained on so far.
-NUM_SAMPLES = "num_samples"
 
 
 def running_average(
@@ -22,14 +19,14 @@ def running_average(
     A model that nobody has trained yet has a = 0: the first update replaces it as a whole.
 
     Args:
-        state: its ``kept`` has NUM_SAMPLES; without it, 0.
+        state: its ``kept`` has NUM_SAMPLES, the ``a``; without it, 0.
         arrivals: exactly one.
 
     Returns:
-        The next state, its weights computed as they are read; NUM_SAMPLES has grown.
+        The next state, its weights computed as they are read.
     """
     (arrival,) = arrivals
     before, came = int(state.kept.get(NUM_SAMPLES, 0)), arrival.update.num_samples
     server = [(float(before), state.weights)] if before else []
     mean = Combined([*server, (float(came), arrival.update.weights)], weighted_mean)
-    return ServerState(mean, {**state.kept, NUM_SAMPLES: before + came})
+    return ServerState(mean, with_samples(state, arrivals))

@@ -1,11 +1,14 @@
 """What a rule that goes on from version to version is given, and what it gives."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from shared.federated.update import Update
 from shared.federated.weights import Weights
+
+#: In what a state keeps, how many samples were trained on so far.
+NUM_SAMPLES = "num_samples"
 
 
 @dataclass(frozen=True)
@@ -14,7 +17,7 @@ class ServerState:
 
     Attributes:
         weights: of that version; computed as they are read where a rule has just made them.
-        kept: what the rule keeps besides weights: small, and ready for JSON.
+        kept: what is kept besides weights: small, and ready for JSON. NUM_SAMPLES always.
     """
 
     weights: Weights
@@ -32,3 +35,9 @@ class Arrival:
 
     update: Update
     base: Weights
+
+
+def with_samples(state: ServerState, arrivals: Sequence[Arrival]) -> dict[str, Any]:
+    """What a state keeps, when it has counted the samples of some arrivals."""
+    came = sum(arrival.update.num_samples for arrival in arrivals)
+    return {**state.kept, NUM_SAMPLES: int(state.kept.get(NUM_SAMPLES, 0)) + came}

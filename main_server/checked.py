@@ -1,0 +1,71 @@
+"""An upload that should be an update, checked before anything is changed."""
+
+import math
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from main_server.store.tables import Version
+from main_server.store.versions import Versions
+from main_server.uploads import Upload
+from shared.federated.change import change_norm
+from shared.federated.task import Task
+from shared.federated.update import UpdateHeader
+from shared.federated.weights import WeightsFile, open_weights
+
+
+@dataclass(frozen=True)
+class Checked:
+    """An update whose weights fit the task.
+
+    Attributes:
+        device: who sent it, by its token.
+        file: its temporary file, and the SHA-256 of that in hex.
+        norm: that of its change, see :func:`~shared.federated.change.change_norm`; None where
+            the version it started from is not there.
+    """
+
+    header: UpdateHeader
+    device: str
+    file: Path
+    sha256: str
+    norm: float | None
+
+    @property
+    def bytes(self) -> int:
+        """The size of its file."""
+        return self.file.stat().st_size
+
+
+def check_upload(
+    versions: Versions, task: Task, upload: Upload, device: str, *, durable: bool
+) -> Checked:
+    """Read an upload once, block by block.
+
+    Args:
+        durable: whether its file is on the disk when this returns.
+
+    Raises:
+        UnreadableWeights, SchemaMismatch, NotFinite, BadHeader, NoModelYet
+    """
+    newest = versions.newest(task.name)
+    storing = upload.becoming_durable() if durable else nullcontext()
+    with storing, open_weights(upload.file) as update:
+        header = UpdateHeader.parse(update.metadata)
+        with open_weights(versions.path(newest)) as current:
+            current.schema.check(update.schema)
+        norm = _norm(versions, newest, header.base_version, update)
+        if norm is None or not math.isfinite(norm):
+            update.check_finite()
+    return Checked(header, device, upload.file, upload.sha256, norm)
+
+
+def _norm(versions: Versions, newest: Version, base: int, update: WeightsFile) -> float | None:
+    row = newest if base == newest.version else versions.find(newest.task, base)
+    if row is None or row.pruned is not None:
+        return None
+    try:
+        with open_weights(versions.path(row)) as before:
+            return change_norm(update, before)
+    except FileNotFoundError:  # pruned just now
+        return None
