@@ -16,22 +16,21 @@ from main_server.steps import Steps
 from main_server.store.arrivals import Arrivals
 from main_server.store.candidates import Presence
 from main_server.store.devices import Devices
+from main_server.store.opening import open_store, sqlite_url
 from main_server.store.pruning import Pruning
 from main_server.store.round_ends import settle_rounds
 from main_server.store.round_steps import RoundSteps
 from main_server.store.rounds import Rounds
-from main_server.store.tables import Federation, ReceivedUpdate, Round, Tables
+from main_server.store.tables import Federation, ReceivedUpdate, Round
 from main_server.store.versions import Versions
 from main_server.turns import Turns
 from main_server.uploads import Uploads
 from main_server.whole_rounds import WholeRounds
 from shared.errors import FedbellError
 from shared.federated.task import Task
-from shared.web.database import Database
-from shared.web.events import EventTables
 from shared.web.health import Metrics
 from shared.web.job_calls import Calls
-from shared.web.jobs import Jobs, JobTables
+from shared.web.jobs import Jobs
 from shared.web.problems import NotFound
 
 
@@ -49,12 +48,7 @@ class MainServer:
         self.settings = settings
         self.tasks: Mapping[str, Task] = read_tasks(settings.tasks_file)
         directory = settings.state_directory
-        self.database = Database(
-            f"sqlite:///{(directory / 'main_server.db').absolute()}",
-            Tables.metadata,
-            JobTables.metadata,
-            EventTables.metadata,
-        )
+        self.database = open_store(settings.secret("database_url") or sqlite_url(directory))
         self.federation = self._federation()
         self.devices = Devices(self.database, settings.join_secret(), settings.device_hosts.split())
         self.versions = Versions(self.database, directory / "models")

@@ -17,6 +17,11 @@ class MainServerSettings(ServerSettings):
     state_directory: Path = Path("state/main_server")
     #: The tasks of this federation.
     tasks_file: Path = Path(__file__).with_name("tasks.toml")
+    #: The store's address, such as postgresql://user:password@host:5432/name; empty: it is
+    #: a file of SQLite in state_directory.
+    database_url: str = Field(default="", repr=False)
+    #: A file that holds database_url instead, for container secrets.
+    database_url_file: Path | None = None
     #: Hosts, separated by spaces, that a device may give as its own although its calls
     #: come from another address (it sits behind a proxy, say).
     device_hosts: str = ""

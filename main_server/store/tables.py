@@ -5,6 +5,8 @@ from typing import Any, ClassVar
 from sqlalchemy import JSON, ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
+from shared.web.column_types import TEXT, WHOLE
+
 #: JSON in a column that is NULL where there is none.
 _JSON_OR_NULL = JSON(none_as_null=True)
 
@@ -13,6 +15,8 @@ class Tables(DeclarativeBase):
     """All tables of this module."""
 
     type_annotation_map: ClassVar = {
+        str: TEXT,
+        int: WHOLE,
         dict[str, Any]: JSON,
         dict[str, float]: JSON,
         list[str]: JSON,
@@ -219,6 +223,12 @@ class DeviceStep(Tables):
             "device",
             "started",
             sqlite_where=text("state = 'failed'"),
+            postgresql_where=text("state = 'failed'"),
         ),
-        Index("device_steps_running", "task", sqlite_where=text("state = 'running'")),
+        Index(
+            "device_steps_running",
+            "task",
+            sqlite_where=text("state = 'running'"),
+            postgresql_where=text("state = 'running'"),
+        ),
     )

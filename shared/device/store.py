@@ -18,6 +18,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from shared.device.auto_train_notes import note_new_update
+from shared.device.migrations import CHAIN
 from shared.device.tables import (
     DeviceTables,
     Fact,
@@ -30,11 +31,14 @@ from shared.device.tables import (
 from shared.errors import FedbellError
 from shared.federated.task import Task
 from shared.federated.weights import write_durably
+from shared.web.access.tables import AccessTables
 from shared.web.database import Database
 from shared.web.events import EventTables, record
 from shared.web.jobs import JobTables
 
 _FEDERATION = "federation"
+#: Of a task, how many updates were trained.
+_SEQUENCE = "sequence of {}"
 
 
 class NoTaskYet(FedbellError):
@@ -78,8 +82,13 @@ class Store:
             (directory / folder).mkdir(parents=True, exist_ok=True)
         self.directory = directory
         url = f"sqlite:///{(directory / 'device.db').absolute()}"
-        tables = (DeviceTables.metadata, JobTables.metadata, EventTables.metadata)
-        self.database = Database(url, *tables)
+        tables = (
+            DeviceTables.metadata,
+            JobTables.metadata,
+            EventTables.metadata,
+            AccessTables.metadata,
+        )
+        self.database = Database(url, *tables, migrations=CHAIN)
         self._device = device
         self._update_files = threading.Lock()
         self._remove_leftovers()
@@ -216,8 +225,18 @@ class Store:
         with self.database.read() as session:
             return session.get(PendingUpdate, task)
 
+    def next_sequence(self, task: str) -> int:
+        """The number of the update that is trained next, from 1: the same until it is kept."""
+        with self.database.read() as session:
+            return _trained(session, task) + 1
+
     def keep_update(
-        self, row: PendingUpdate, federation: str, new: int = 0, by_itself: bool = False
+        self,
+        row: PendingUpdate,
+        federation: str,
+        new: int = 0,
+        by_itself: bool = False,
+        sequence: int | None = None,
     ) -> None:
         """Make a file in ``updates`` the pending update; the one before it is removed.
 
@@ -226,6 +245,7 @@ class Store:
             federation: what it was trained for.
             new: how many of its pictures were never trained on before.
             by_itself: train on upload began the training.
+            sequence: its number, as :meth:`next_sequence` told it.
 
         Raises:
             FederationChanged: it was trained for another federation.
@@ -241,6 +261,8 @@ class Store:
             record(session, "trained", message, task=row.task, device=self._device)
             note_new_update(session, row, new, by_itself)
             session.merge(row)
+            if sequence is not None:
+                session.merge(Fact(name=_SEQUENCE.format(row.task), value=str(sequence)))
         if before and before != row.file:
             with self._update_files:
                 (self.directory / "updates" / before).unlink(missing_ok=True)
@@ -308,6 +330,11 @@ class Store:
         # What write_durably had begun.
         for path in self.directory.glob(".token.*"):
             path.unlink()
+
+
+def _trained(session: Session, task: str) -> int:
+    fact = session.get(Fact, _SEQUENCE.format(task))
+    return int(fact.value) if fact else 0
 
 
 def _federation(session: Session) -> str | None:

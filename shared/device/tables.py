@@ -6,12 +6,18 @@ from sqlalchemy import JSON, String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from shared.federated.task import Task
+from shared.web.column_types import TEXT, WHOLE
 
 
 class DeviceTables(DeclarativeBase):
     """The tables of this module."""
 
-    type_annotation_map: ClassVar = {dict[str, Any]: JSON, list[dict[str, str]]: JSON}
+    type_annotation_map: ClassVar = {
+        str: TEXT,
+        int: WHOLE,
+        dict[str, Any]: JSON,
+        list[dict[str, str]]: JSON,
+    }
 
 
 class KnownTask(DeviceTables):

@@ -1,47 +1,92 @@
-"""The store's engine: SQLite by default, ready for several processes at once."""
+"""The store: SQLite by default, PostgreSQL by its address; ready for several processes at once."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
 
-from sqlalchemy import Connection, MetaData, create_engine, event, inspect
-from sqlalchemy.engine import make_url
+from sqlalchemy import MetaData
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session
-from sqlalchemy.schema import CreateColumn
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
-_BUSY_TIMEOUT_MILLISECONDS = 30_000
+from shared.errors import ConfigurationError, FedbellError
+from shared.web.engines import open_engine, parse_url, reading, writing
+from shared.web.migrations import bring_up_to_date
+
+_log = logging.getLogger(__name__)
+
+#: A database that is started together with its server may need a moment longer.
+_WAIT_AT_START_SECONDS = 15.0
+#: PostgreSQL's number for a full disk, which is told as such.
+_DISK_FULL = "53100"
+
+
+class DatabaseAway(FedbellError):
+    """The database server does not answer, or cannot take part now."""
+
+    status = 503
+    title = "The database is away"
+    retry_after = 5
 
 
 class Database:
-    """Sessions on one database.
-
-    SQLite runs in WAL mode, so readers never wait for a writer; a commit is on
-    the disk when it returns, unless it was said that it need not be. Writers take
-    their lock at the start: a transaction that has read something can then always
-    write what follows from it.
+    """Sessions on one store; what they promise is told in :mod:`shared.web.engines`.
 
     Args:
-        url: an SQLAlchemy URL, such as ``sqlite:////state/main_server.db``.
+        url: such as ``sqlite:////state/main_server.db`` or
+            ``postgresql://user:password@host:5432/name``.
         tables: every table that has to be there; made when missing.
+        migrations: the folder of the chain that brings a store of an earlier Fedbell to
+            ``tables``; None: there was none.
+
+    Raises:
+        ConfigurationError: there is no such database, it does not answer, or a later Fedbell
+            has migrated it.
     """
 
-    def __init__(self, url: str, *tables: MetaData) -> None:
-        self._engine = create_engine(url)
-        self._is_sqlite = make_url(url).get_backend_name() == "sqlite"
-        if self._is_sqlite:
-            event.listen(self._engine, "connect", _prepare_sqlite)
-            event.listen(self._engine, "begin", _begin_sqlite)
-        self._durable = self._engine.execution_options(writes=True, durable=True)
-        self._passing = self._engine.execution_options(writes=True, durable=False)
+    def __init__(self, url: str, *tables: MetaData, migrations: Path | None = None) -> None:
+        parsed = parse_url(url)
+        self._engine = open_engine(parsed)
+        #: For messages: where the database server is, without what has to stay secret.
+        self._place = f"{parsed.host or 'local socket'}:{parsed.port or 5432}/{parsed.database}"
+        self._reading = reading(self._engine)
+        self._durable = writing(self._engine, durable=True)
+        self._passing = writing(self._engine, durable=False)
+        try:
+            for attempt in Retrying(
+                retry=retry_if_exception_type(DatabaseAway),
+                stop=stop_after_delay(_WAIT_AT_START_SECONDS),
+                wait=wait_fixed(0.5),
+                reraise=True,
+            ):
+                with attempt, self._telling_when_it_is_away():
+                    self._prepare(tables, migrations)
+        except BaseException as error:
+            self.close()
+            if not isinstance(error, DatabaseAway):
+                raise
+            raise ConfigurationError(
+                f"The database server at {self._place} does not answer as it should: "
+                f"{_reason(error.__cause__)}. Start it, or correct DATABASE_URL."
+            ) from error
+
+    def _prepare(self, tables: tuple[MetaData, ...], migrations: Path | None) -> None:
+        if migrations is not None:
+            bring_up_to_date(self._engine, migrations, tables)
+            return
         with self._durable.begin() as connection:
             for metadata in tables:
                 metadata.create_all(connection)
-                _add_missing_columns(connection, metadata)
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """A session that sees one moment of the store; it cannot change it."""
-        with Session(self._engine, autoflush=False) as session:
+        """A session that sees one moment of the store; it cannot change it.
+
+        Raises:
+            DatabaseAway
+        """
+        with self._telling_when_it_is_away(), Session(self._reading, autoflush=False) as session:
             yield session
 
     @contextmanager
@@ -51,41 +96,42 @@ class Database:
         Args:
             durable: whether it waits for the disk. If not, a commit survives any process, and
                 is on the disk with the next durable one; only a power cut before takes it back.
+
+        Raises:
+            DatabaseAway: if that is at the end, it is not known whether it was committed.
         """
         engine = self._durable if durable else self._passing
-        with Session(engine, expire_on_commit=False) as session, session.begin():
+        with (
+            self._telling_when_it_is_away(),
+            Session(engine, expire_on_commit=False) as session,
+            session.begin(),
+        ):
             yield session
 
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
 
-
-def _add_missing_columns(connection: Connection, metadata: MetaData) -> None:
-    """Give tables that an earlier Fedbell made the columns they lack; rows have NULL there."""
-    inspector = inspect(connection)
-    preparer = connection.dialect.identifier_preparer
-    for table in metadata.sorted_tables:
-        present = {column["name"] for column in inspector.get_columns(table.name)}
-        for column in table.columns:
-            if column.name not in present and column.nullable:
-                definition = CreateColumn(column).compile(dialect=connection.dialect)
-                name = preparer.format_table(table)
-                connection.exec_driver_sql(f"ALTER TABLE {name} ADD COLUMN {definition}")
-
-
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # we say BEGIN ourselves
-    connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MILLISECONDS}")
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA foreign_keys = ON")
+    @contextmanager
+    def _telling_when_it_is_away(self) -> Iterator[None]:
+        try:
+            yield
+        except (OperationalError, InterfaceError) as error:
+            if self._engine.dialect.name == "sqlite" or is_database_disk_full(error):
+                raise
+            _log.warning("the database at %s is away: %s", self._place, _reason(error))
+            raise DatabaseAway(
+                "The main server's database does not answer as it should; the log says why. What "
+                "was acknowledged is kept. Try again when it is back."
+            ) from error
 
 
-def _begin_sqlite(connection: Connection) -> None:
-    options = connection.get_execution_options()
-    if not options.get("writes"):
-        connection.exec_driver_sql("BEGIN")
-        return
-    level = "FULL" if options["durable"] else "NORMAL"
-    connection.exec_driver_sql(f"PRAGMA synchronous = {level}")
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+def _reason(error: BaseException | None) -> str:
+    """What the driver says, on one line: where it could not connect to, and why."""
+    told = error.orig if isinstance(error, DBAPIError) else error
+    return " ".join(str(told).split())
+
+
+def is_database_disk_full(error: DBAPIError) -> bool:
+    """Whether PostgreSQL says that its disk is full."""
+    return getattr(error.orig, "sqlstate", None) == _DISK_FULL

@@ -19,6 +19,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from shared.errors import FedbellError
 from shared.web.access.who import current
+from shared.web.column_types import TEXT, WHOLE
 from shared.web.database import Database
 from shared.web.feed import Feed, Glance
 from shared.web.filters import clock
@@ -36,7 +37,7 @@ _MOST_DOWNLOADS = 2
 class EventTables(DeclarativeBase):
     """The tables of this module."""
 
-    type_annotation_map: ClassVar = {dict[str, Any]: JSON}
+    type_annotation_map: ClassVar = {str: TEXT, int: WHOLE, dict[str, Any]: JSON}
 
 
 class Event(EventTables):

@@ -10,6 +10,7 @@ from sqlalchemy import JSON, Table, bindparam, select, update
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from shared.errors import FedbellError
+from shared.web.column_types import TEXT, WHOLE
 from shared.web.database import Database
 
 Status = Literal["running", "done", "failed", "cancelled"]
@@ -18,7 +19,7 @@ Status = Literal["running", "done", "failed", "cancelled"]
 class JobTables(DeclarativeBase):
     """The tables of this module."""
 
-    type_annotation_map: ClassVar = {dict[str, Any]: JSON}
+    type_annotation_map: ClassVar = {str: TEXT, int: WHOLE, dict[str, Any]: JSON}
 
 
 class Job(JobTables):

@@ -13,6 +13,7 @@ from werkzeug.exceptions import BadRequest as HTTPBadRequest
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 
 from shared.errors import FedbellError
+from shared.web.database import is_database_disk_full
 
 _log = logging.getLogger(__name__)
 
@@ -39,10 +40,12 @@ class DiskFull(FedbellError):
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Whether the system, or SQLite, says with ``error`` that the disk is full."""
+    """Whether the system, or the database, says with ``error`` that the disk is full."""
     if isinstance(error, OSError):
         return error.errno in {errno.ENOSPC, errno.EDQUOT}
-    return isinstance(error, OperationalError) and "disk is full" in str(error.orig)
+    if not isinstance(error, OperationalError):
+        return False
+    return "disk is full" in str(error.orig) or is_database_disk_full(error)
 
 
 def is_page(call: Request) -> bool:

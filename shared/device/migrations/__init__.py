@@ -1,0 +1,5 @@
+"""The migrations of a device's store: docs/store.md tells how to write one."""
+
+from pathlib import Path
+
+CHAIN = Path(__file__).parent

@@ -1,0 +1,29 @@
+"""A database server for the tests that want one."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.postgresql import PostgreSQL, binaries
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    """A PostgreSQL that many tests share, each with databases of its own."""
+    programs = binaries()
+    if programs is None:
+        missing = "no PostgreSQL is installed (Debian's package postgresql)"
+        if os.environ.get("CI") == "true":
+            pytest.fail(missing)
+        pytest.skip(missing)
+    server = PostgreSQL(programs)
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def empty_postgresql(postgresql: PostgreSQL) -> Iterator[str]:
+    """The address of an empty database of it."""
+    with postgresql.database() as url:
+        yield url
