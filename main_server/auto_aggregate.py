@@ -1,18 +1,26 @@
-"""Aggregating by itself: an update came, and nobody has to press a button.
+"""Aggregating by itself: an update came, or a round's time is over; nobody presses a button.
 
-Only for tasks that say ``auto_aggregate``. Each process looks after the updates it received,
-and when it starts after those that a killed one left. Whoever has the task's turn first makes
+For tasks that say ``auto_aggregate``, for rounds with a deadline, and for those that take the
+first updates. Each process looks after the updates it received, after the deadline of the open
+round, and when it starts after what a killed one left. Whoever has the task's turn first makes
 the version; the others find nothing to do. What fails is tried again, after pauses that grow.
+
+Nothing is asked again and again: a thread sleeps until the next deadline. A round that another
+process opens meanwhile ends no sooner than its whole time after that, so one look in that time
+sees every deadline before it passes.
 """
 
 import logging
 import threading
+import time
 from collections.abc import Iterable
 from functools import partial
 
+from main_server.asking import is_overdue
 from main_server.rounds import AGGREGATED, OPEN
 from main_server.steps import Steps
 from main_server.store.rounds import Rounds
+from main_server.store.tables import Round
 from shared.errors import FedbellError
 from shared.federated.task import Task
 from shared.web.jobs import Jobs
@@ -23,8 +31,33 @@ _FIRST_PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 300.0
 
 
+def ends_by_itself(task: Task) -> bool:
+    """Whether rounds of a task may be aggregated without a button."""
+    settings = task.rounds
+    ends = settings.deadline_seconds is not None or settings.over_selection > 0
+    return task.mode == "sync" and (task.auto_aggregate or ends)
+
+
+def is_due(task: Task, newest: Round | None) -> bool:
+    """Whether the newest round is to be aggregated, or sent out, without a button."""
+    if newest is None or not ends_by_itself(task):
+        return False
+    if newest.status == AGGREGATED:
+        # One that somebody has aggregated with a button is sent out with a button.
+        return task.auto_aggregate or newest.deadline is not None or _is_first_come(task)
+    updates = len(newest.updates)
+    if newest.status != OPEN or updates < max(1, task.min_updates):
+        return False
+    is_full = newest.quorum is not None and updates >= newest.quorum and _is_first_come(task)
+    return task.auto_aggregate or is_full or is_overdue(newest)
+
+
+def _is_first_come(task: Task) -> bool:
+    return task.rounds.over_selection > 0
+
+
 class AutoAggregate:
-    """One thread a task that waits for updates. Call :meth:`start` once."""
+    """One thread a task that waits for updates and deadlines. Call :meth:`start` once."""
 
     def __init__(self, rounds: Rounds, steps: Steps, jobs: Jobs) -> None:
         self._rounds = rounds
@@ -35,7 +68,7 @@ class AutoAggregate:
     def start(self, tasks: Iterable[Task]) -> None:
         """Look after those of ``tasks`` that want it, first after what is there already."""
         for task in tasks:
-            if task.auto_aggregate:
+            if ends_by_itself(task):
                 self._came[task.name] = threading.Event()
                 self._came[task.name].set()
                 threading.Thread(
@@ -53,12 +86,27 @@ class AutoAggregate:
     def _look_after(self, task: Task) -> None:
         came, pause = self._came[task.name], None
         while True:
-            is_new = came.wait(pause)
+            is_new = came.wait(self._sleep_seconds(task, pause))
             came.clear()  # before looking: what comes from now on is looked at again
-            if self._succeeds(task, again=not is_new):
+            if self._succeeds(task, again=not is_new and pause is not None):
                 pause = None
             else:
                 pause = min(2 * pause, _LONGEST_PAUSE_SECONDS) if pause else _FIRST_PAUSE_SECONDS
+
+    def _sleep_seconds(self, task: Task, pause: float | None) -> float | None:
+        """How long nothing has to be looked at, unless an update comes; None: for ever."""
+        whole = task.rounds.deadline_seconds
+        if whole is None or pause is not None:
+            return pause
+        try:
+            newest = self._rounds.newest(task.name)
+        except Exception:  # noqa: BLE001 - the next time may fare better
+            _log.exception("looking for the deadline of %s", task.name)
+            return _FIRST_PAUSE_SECONDS
+        if newest is None or newest.status != OPEN or newest.deadline is None:
+            return whole
+        left = newest.deadline - time.time()
+        return min(left, whole) if left > 0 else whole  # overdue: it waits for updates
 
     def _succeeds(self, task: Task, *, again: bool) -> bool:
         """Whether nothing is left to do. It never raises."""
@@ -83,16 +131,12 @@ class AutoAggregate:
     def _aggregate_what_came(self, task: Task) -> None:
         if not self._is_due(task):
             return
-        with self._steps.in_turn(task):
+        with self._steps.in_turn(task, lambda: self._is_due(task)) as is_wanted:
             # A step that was running may have made a version of it meanwhile. A job only once
             # it is its turn: people see what runs, not what waits.
-            if self._is_due(task):
+            if is_wanted:
                 work = partial(self._steps.aggregate_by_itself, task)
                 self._jobs.run("auto_aggregate", task.name, work)
 
     def _is_due(self, task: Task) -> bool:
-        """Whether there is something to aggregate, or to send out."""
-        newest = self._rounds.newest(task.name)
-        if newest is None or newest.status == AGGREGATED:
-            return newest is not None
-        return newest.status == OPEN and len(newest.updates) >= task.min_updates
+        return is_due(task, self._rounds.newest(task.name))

@@ -27,11 +27,13 @@ class Candidate(NamedTuple):
 
     Attributes:
         is_ready: it is there and can take part now.
+        is_present: it is there, even if something keeps it from taking part.
         rests_until: the number of the first round that asks it again; None: it is not rested.
     """
 
     is_ready: bool
     rests_until: int | None = None
+    is_present: bool = True
 
     def rests(self, number: int) -> bool:
         """Whether it is rested in the round ``number``."""

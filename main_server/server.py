@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from sqlalchemy import func, select
 
 from main_server.asynchronous import Asynchronous
+from main_server.asking import Asking
 from main_server.auto_aggregate import AutoAggregate
 from main_server.fleet import Fleet
 from main_server.models import Models
@@ -75,6 +76,7 @@ class MainServer:
         )
         self.jobs = Jobs(self.database, directory / "processes")
         self.round_steps = RoundSteps(self.database, self._job_runs)
+        self.asking = Asking(self.database, self.presence, self.round_steps)
         single = SingleSteps(
             settings,
             self.devices,
@@ -83,6 +85,7 @@ class MainServer:
             self.round_steps,
             self.models,
             Fleet(),
+            self.asking,
         )
         whole_rounds = WholeRounds(self.rounds, self.round_steps, single)
         self.steps = Steps(settings, self.devices, self.versions, single, whole_rounds)

@@ -5,7 +5,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from main_server.fleet import Fleet, Step, Target
+from main_server.asking import Asking, opens_first
+from main_server.calling import Step, Target
+from main_server.fleet import Fleet, NoDevices, Patience
 from main_server.models import Models
 from main_server.rounds import OPEN, NothingToDistribute, check_enough
 from main_server.settings import MainServerSettings
@@ -46,6 +48,7 @@ class SingleSteps:
         round_steps: RoundSteps,
         models: Models,
         fleet: Fleet,
+        asking: Asking,
     ) -> None:
         self._settings = settings
         self._devices = devices
@@ -54,6 +57,7 @@ class SingleSteps:
         self._round_steps = round_steps
         self._models = models
         self._fleet = fleet
+        self._asking = asking
 
     def train(
         self,
@@ -64,14 +68,22 @@ class SingleSteps:
     ) -> Answer:
         """``modeltrain``: devices train the newest version. Opens a round when it is over.
 
+        A round that chooses whom it asks, or that has a deadline, is opened before.
+
         Args:
             is_stopped: whether somebody wants the devices to stop; see :meth:`Fleet.ask`.
         """
         started = time.time()
         number = self._rounds.number_to_come(task.name)
+        if is_sync := task.mode == "sync":
+            if opens_first(task.rounds):
+                self._rounds.open(task, started)
+            self._asking.join(task, only or self._asking.now(task).names)
         step = Step("modeltrain", task.name, {}, Trained, self._settings.training_timeout_seconds)
-        answers = self._ask(step, "modeltrain", number, job, only, is_stopped)
-        self._rounds.open(task, started)
+        names, patience = self._whom(task, only), self._asking.patience(task, step.name)
+        answers = self._ask(step, "modeltrain", number, job, names, patience, is_stopped)
+        if is_sync:
+            self._rounds.open(task, started)
         told = {name: without_confusion(answer) for name, answer in answers.items()}
         return {"round": number, "devices": told, "left_out": self._left_out(task, only)}
 
@@ -80,7 +92,11 @@ class SingleSteps:
         number = self._rounds.number_to_come(task.name)
         seconds = self._settings.step_timeout_seconds
         step = Step("sendmodel", task.name, {"round": number}, Sent, seconds)
-        return {"round": number, "devices": self._ask(step, "sendmodel", number, job, only)}
+        names, patience = self._whom(task, only), self._asking.patience(task, step.name)
+        return {
+            "round": number,
+            "devices": self._ask(step, "sendmodel", number, job, names, patience),
+        }
 
     def aggregate(self, task: Task, job: str, with_unchanged: bool = False) -> Answer:
         """``aggregate_models``: make the next version of the round's updates.
@@ -91,10 +107,11 @@ class SingleSteps:
         """
         started = time.monotonic()
         samples = self.samples(task)
+        asked = self._asking.now(task).names & samples.keys()
         with self._noted_aggregation(task, job) as ended:
             row = self._rounds.aggregate(
                 task,
-                lambda sent: check_enough(task, sent, samples),
+                lambda sent: check_enough(task, sent, asked),
                 lambda *made_of: self._models.aggregate(task, *made_of),
                 samples if with_unchanged else {},
             )
@@ -121,7 +138,9 @@ class SingleSteps:
         number = self._rounds.number_of_version(task.name, version)
         seconds = self._settings.step_timeout_seconds
         step = Step("aggmodel", task.name, {"version": version}, Installed, seconds)
-        answers = self._ask(step, "send_model_clients", number, job, only)
+        names = set(only) if only is not None else self._asking.installers(task)
+        patience = self._asking.installing(task)
+        answers = self._ask(step, "send_model_clients", number, job, names, patience)
         evaluations = {
             device: DeviceEvaluation.model_validate(answer["evaluation"])
             for device, answer in answers.items()
@@ -166,28 +185,45 @@ class SingleSteps:
         rows = self._devices.of_task(task.name)
         return {name: row.num_samples for name, row in rows.items() if row.num_samples}
 
+    def _whom(self, task: Task, only: Collection[str] | None) -> Collection[str]:
+        """The devices that ``modeltrain`` or ``sendmodel`` asks; those that rest only by name."""
+        return only if only is not None else self._asking.now(task).names
+
     def _ask(
         self,
         step: Step,
         name: str,
         number: int,
         job: str,
-        only: Collection[str] | None,
+        names: Collection[str],
+        patience: Patience,
         is_stopped: Callable[[], bool] | None = None,
     ) -> dict[str, Answer]:
         """Ask devices for a step that is called ``name`` here; note how it goes on each."""
         targets = {
-            device: Target(row.url, row.address)
+            device: Target(row.url, row.address, row.token_hash)
             for device, (row, told) in self._devices.with_task(step.task).items()
-            if told.num_samples and row.url is not None and (only is None or device in only)
+            if told.num_samples and row.url is not None and device in names
         }
+        if not targets and self._come_by_themselves(step.task):
+            if name == "send_model_clients":  # it is released: they fetch it
+                return {}
+            raise NoDevices(
+                f"No device of {step.task} can be called: they come by themselves, train and send. "
+                "Nothing has to be asked of them."
+            )
         self._round_steps.begin(step.task, number, name, targets, job)
 
         def told(answers: Mapping[str, Answer]) -> None:
             ends = {device: end_of(name, device, answer) for device, answer in answers.items()}
             self._round_steps.end(step.task, number, name, ends)
 
-        return self._fleet.ask(targets, step, told, is_stopped)
+        return self._fleet.ask(targets, step, told, is_stopped, patience)
+
+    def _come_by_themselves(self, task: str) -> list[str]:
+        """The devices with pictures that nobody can call."""
+        rows = self._devices.with_task(task).values()
+        return [device.name for device, told in rows if told.num_samples and device.url is None]
 
     @contextmanager
     def _noted_aggregation(self, task: Task, job: str) -> Iterator[Callable[[Answer], None]]:

@@ -1,7 +1,7 @@
 """The steps of a round, as people ask for them: one at a time, or all of them, many times."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,7 +19,8 @@ from shared.web.locks import exclusive, try_lock
 
 _LOOK_SECONDS = 0.2
 #: How soon a step that waits for its turn sees that another one is over.
-_TURN_SECONDS = 0.1
+_TURN_SECONDS = 0.05
+_LONGEST_TURN_SECONDS = 1.0
 #: How long modeltrain waits for a device to enrol when there is none.
 _FIRST_DEVICE_SECONDS = 10.0
 
@@ -29,6 +30,13 @@ class StepRunning(FedbellError):
 
     status = 409
     title = "A step is running already"
+
+
+class NoRounds(FedbellError):
+    """Whole rounds of a task that has none."""
+
+    status = 409
+    title = "The task has no rounds"
 
 
 class Steps:
@@ -91,6 +99,11 @@ class Steps:
         Args:
             finish: the first of them is what remains of the current round.
         """
+        if task.mode == "async":
+            raise NoRounds(
+                f"{task.name} is asynchronous: every update that arrives counts by itself, and "
+                "there are no rounds to run. Ask devices to train and to send, or let them come."
+            )
         with self.alone(task):
             self._wait_for_first_version(task, control)
             return self._whole_rounds.run(task, number, control, finish)
@@ -99,12 +112,14 @@ class Steps:
         """Make the next version of the updates that are here, and send it out; one that is made
         already is sent out.
 
-        For callers who hold the task's turn. Devices that sent nothing count with the version
-        that the round started from.
+        For callers who hold the task's turn. With ``auto_aggregate``, devices that sent nothing
+        count with the version that the round started from.
         """
         told: Answer = {}
         if self._single.is_open(task):
-            told["aggregated"] = self._single.aggregate(task, control.job, with_unchanged=True)
+            told["aggregated"] = self._single.aggregate(
+                task, control.job, with_unchanged=task.auto_aggregate
+            )
         return told | {"distributed": self._single.distribute(task, control.job)}
 
     def is_any_ready(self, task: Task) -> bool:
@@ -121,12 +136,21 @@ class Steps:
             yield
 
     @contextmanager
-    def in_turn(self, task: Task) -> Iterator[None]:
-        """As :meth:`alone`, but wait until no other step runs, however long that takes."""
+    def in_turn(self, task: Task, is_wanted: Callable[[], bool]) -> Iterator[bool]:
+        """As :meth:`alone`, but wait until no other step runs, or until nobody wants it more.
+
+        Returns:
+            Whether it is wanted still; then no other step runs meanwhile.
+        """
+        pause = _TURN_SECONDS
         while (lock := try_lock(self._lock_file(task))) is None:
-            time.sleep(_TURN_SECONDS)
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_TURN_SECONDS)
+            if not is_wanted():
+                yield False
+                return
         try:
-            yield
+            yield is_wanted()
         finally:
             lock.release()
 

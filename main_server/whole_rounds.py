@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection
 from functools import partial
 
+from main_server.asking import opens_first
 from main_server.fleet import EveryDeviceFailed
 from main_server.rounds import AGGREGATED, OPEN
 from main_server.single_steps import Answer, SingleSteps
@@ -51,9 +52,13 @@ class WholeRounds:
 
     def _whole(self, task: Task, control: JobControl) -> _Plan:
         single = self._single
+        train = partial(single.train, task, control.job)
+        send = partial(single.send, task, control.job)
+        if opens_first(task.rounds):  # updates may come besides, and a round must end
+            train, send = (partial(self._unless_lost, task, step) for step in (train, send))
         return {
-            "modeltrain": partial(single.train, task, control.job),
-            "sendmodel": partial(single.send, task, control.job),
+            "modeltrain": train,
+            "sendmodel": send,
             "aggregate_models": partial(single.aggregate, task, control.job),
             "send_model_clients": partial(single.distribute, task, control.job),
         }
@@ -84,6 +89,19 @@ class WholeRounds:
             return _tolerant(sent, missing, partial(self._single.send, task, control.job))
 
         return plan | {"modeltrain": train, "sendmodel": send}
+
+    def _unless_lost(self, task: Task, ask: Callable[[], Answer]) -> Answer:
+        """Take a step; where it failed on all devices, go on with what others gave before."""
+        try:
+            return ask()
+        except EveryDeviceFailed as error:
+            newest = self._rounds.newest(task.name)
+            is_open = newest is not None and newest.status == OPEN
+            if newest is None or not is_open:
+                raise
+            if not newest.updates and not self._trained(task, newest):
+                raise
+            return {"devices": error.members["devices"]}
 
     def _trained(self, task: Task, row: Round) -> set[str]:
         return trained(self._round_steps.of_round(task.name, row.number))

@@ -45,6 +45,6 @@ def candidates(session: Session, task: str, seen_since: float) -> Mapping[str, C
         .order_by(Device.name)
     )
     return {
-        name: Candidate(last_seen > seen_since and not problem, rests_until)
+        name: Candidate(last_seen > seen_since and not problem, rests_until, last_seen > seen_since)
         for name, last_seen, problem, rests_until in session.execute(query)
     }

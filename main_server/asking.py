@@ -1,0 +1,162 @@
+"""Whom a round asks, how long its steps wait, and what a device is told of that."""
+
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from main_server.fleet import Patience
+from main_server.rounds import OPEN
+from main_server.selection import Candidate, Chosen, selects, wanted
+from main_server.store.candidates import Presence, candidates
+from main_server.store.round_rows import newest_round
+from main_server.store.round_steps import RoundSteps, trained
+from main_server.store.tables import Round
+from shared.federated.policies import RoundSettings
+from shared.federated.task import Task
+from shared.web.database import Database
+
+#: The share of a round's time that is kept for sending: trainings end before.
+_SENDING_SHARE = 0.1
+#: How long, at the least, a task with deadlines waits for devices that install a version.
+_INSTALLING_SECONDS = 30.0
+
+
+def opens_first(settings: RoundSettings) -> bool:
+    """Whether a round has to be open before a device is asked: it chooses, or it has an end."""
+    return selects(settings) or settings.deadline_seconds is not None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The round that steps are taken in.
+
+    Attributes:
+        number: the open round's, or the one that the next round will have.
+        row: the open round; None: none is open.
+        candidates: the devices that have pictures, by name.
+        names: those that a step asks now.
+    """
+
+    task: Task
+    number: int
+    row: Round | None
+    candidates: Mapping[str, Candidate]
+    names: frozenset[str]
+
+    @property
+    def sent(self) -> set[str]:
+        """The devices whose update is here."""
+        return {update.device for update in self.row.updates} if self.row else set()
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether its deadline has passed."""
+        return self.row is not None and is_overdue(self.row)
+
+    def resting(self) -> dict[str, int]:
+        """The devices that are rested in this round, and until which round."""
+        return {
+            name: each.rests_until
+            for name, each in self.candidates.items()
+            if name not in self.names and each.rests(self.number) and each.rests_until is not None
+        }
+
+
+class Asking:
+    """Answers from the store alone: every process says the same.
+
+    Args:
+        presence: which devices are there.
+    """
+
+    def __init__(self, database: Database, presence: Presence, round_steps: RoundSteps) -> None:
+        self._database = database
+        self._presence = presence
+        self._round_steps = round_steps
+
+    def now(self, task: Task) -> Asked:
+        """Whom the open round asks, or the one to come would."""
+        with self._database.read() as session:
+            row = newest_round(session, task.name)
+            known = candidates(session, task.name, self._presence.since())
+        number = 1 if row is None else row.number + (row.status != OPEN)
+        is_open = row is not None and row.status == OPEN
+        chosen = Chosen(row.selected, row.quorum) if is_open and row is not None else None
+        sent = [update.device for update in row.updates] if is_open and row is not None else []
+        names = wanted(task, number, known, chosen, sent)
+        return Asked(task, number, row if is_open else None, known, frozenset(names))
+
+    def told(self, task: Task, device: str) -> dict[str, Any]:
+        """What a heartbeat of ``device`` is told of the round."""
+        asked = self.now(task)
+        return {
+            "number": asked.number,
+            "asked": device in asked.names or device not in asked.candidates,
+            "deadline": asked.row.deadline if asked.row else None,
+        }
+
+    def join(self, task: Task, names: Collection[str]) -> None:
+        """Note that the open round asks these devices too, if it has chosen whom it asks."""
+        with self._database.write() as session:
+            row = newest_round(session, task.name, with_updates=False)
+            if row is not None and row.status == OPEN and row.selected is not None:
+                row.selected = sorted({*row.selected, *names})
+
+    def patience(self, task: Task, step: str) -> Patience:
+        """How long ``modeltrain`` or ``sendmodel`` waits, in the round that is open.
+
+        Never past its deadline, and a round that takes the first updates not for more of them.
+        Past the deadline a step waits until there are enough updates, and no longer than the
+        round was to last.
+        """
+        asked, settings = self.now(task), task.rounds
+        row = asked.row
+        if row is None or not (row.deadline or settings.over_selection):
+            return Patience()
+        already = asked.sent
+        if step == "modeltrain":
+            already |= trained(self._round_steps.of_round(task.name, row.number))
+        enough = task.min_updates if asked.is_overdue else row.quorum
+        is_first_come = enough is not None and (asked.is_overdue or settings.over_selection > 0)
+
+        def is_enough(well: Collection[str]) -> bool:
+            return is_first_come and enough is not None and len(already | set(well)) >= enough
+
+        stops = step == "modeltrain" and settings.late_updates == "drop"
+        return Patience(_end(row, step, settings), is_enough, stops)
+
+    def installing(self, task: Task) -> Patience:
+        """How long the distribution waits: a device that is lost must not keep the next round."""
+        seconds = task.rounds.deadline_seconds
+        if seconds is None:
+            return Patience()
+        return Patience(time.time() + max(_INSTALLING_SECONDS, seconds * _SENDING_SHARE))
+
+    def installers(self, task: Task) -> set[str]:
+        """Who is asked to install a version: not the lost ones where they would be waited for.
+
+        They fetch it by themselves when they are back.
+        """
+        asked = self.now(task)
+        lost_wait = task.rounds.deadline_seconds is None
+        return {
+            name
+            for name, each in asked.candidates.items()
+            if each.is_present or (lost_wait and not each.rests(asked.number))
+        }
+
+
+def is_overdue(row: Round) -> bool:
+    """Whether a round is open although its deadline has passed."""
+    return row.status == OPEN and row.deadline is not None and row.deadline <= time.time()
+
+
+def _end(row: Round, step: str, settings: RoundSettings) -> float | None:
+    now = time.time()
+    if row.deadline is None or settings.deadline_seconds is None:
+        return None
+    if row.deadline <= now:
+        return now + settings.deadline_seconds
+    begins_to_send = row.deadline - _SENDING_SHARE * settings.deadline_seconds
+    return begins_to_send if step == "modeltrain" and now < begins_to_send else row.deadline
