@@ -9,9 +9,11 @@ from rich.console import Console
 from rich.table import Table
 
 from shared.command_line.client import client
+from shared.command_line.evaluate import evaluate
 from shared.command_line.launcher import run_servers
 from shared.command_line.servers import device_names
 from shared.command_line.state import forget_state
+from shared.command_line.tokens import tokens
 from shared.errors import FedbellError
 
 _DATASET = click.option(
@@ -54,6 +56,8 @@ def run(port: int, timeout: float, only: tuple[str, ...]) -> None:
 
 
 main.add_command(client)
+main.add_command(evaluate)
+main.add_command(tokens)
 
 
 @main.command("clean-state")

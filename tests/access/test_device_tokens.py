@@ -1,0 +1,194 @@
+"""A device's token: revoked for good, changed without locking the device out, proved to it."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from apiflask import APIFlask
+from flask import Request
+from flask.testing import FlaskClient
+from werkzeug.test import EnvironBuilder, TestResponse
+
+from shared.device.remote import RemoteProblem
+from shared.device.token_rotation import OwnTokens, hash_of
+from shared.errors import FedbellError
+from shared.web.access import call_proof
+from tests.main_server.conftest import ThinDevice
+
+from .conftest import ADMIN
+
+_ADMIN = {"Authorization": f"Bearer {ADMIN}"}
+
+
+@pytest.fixture
+def client(app: APIFlask) -> FlaskClient:
+    return app.test_client()
+
+
+@pytest.fixture
+def device(client: FlaskClient) -> ThinDevice:
+    """Enrolled."""
+    thin = ThinDevice(client, "device1")
+    assert thin.status().status_code == 200
+    return thin
+
+
+def changed(client: FlaskClient, token: str, new: str) -> TestResponse:
+    headers = {"Authorization": f"Bearer {token}"}
+    return client.post("/devices/token", json={"token_hash": hash_of(new)}, headers=headers)
+
+
+def test_a_revoked_token_is_worth_nothing(device: ThinDevice, client: FlaskClient) -> None:
+    assert device.offer().status_code == 201
+    assert client.post("/devices/device1/revoke", headers=_ADMIN).json == {
+        "device": "device1",
+        "revoked": True,
+    }
+    with client.get("/models/latest?task=digits", headers=device.headers) as refused:
+        assert refused.status_code == 401
+    for call in (device.status, device.offer, device.send):
+        refused = call()
+        assert refused.status_code == 401
+        assert refused.json["type"] == "urn:fedbell:problem:token-revoked"
+        assert "JOIN_TOKEN" in refused.json["detail"]
+    told = client.get("/devices", headers=_ADMIN).json["devices"][0]
+    assert told["revoked"] <= time.time()
+    assert told["tasks"] == {}  # it takes no part any more
+    assert client.post("/devices/device1/rotate", headers=_ADMIN).status_code == 401
+    # Forgotten at once, although it was seen just now; but its token stays what it is.
+    assert client.delete("/devices/device1", headers=_ADMIN).status_code == 200
+    assert device.status().status_code == 401
+    device.token = "another-token-of-the-device".ljust(40, "-")
+    assert device.status().status_code == 200
+
+
+def test_a_token_is_changed_when_the_operator_asks(device: ThinDevice, client: FlaskClient) -> None:
+    new = "the-new-token".ljust(40, "-")
+    assert changed(client, device.token, new).status_code == 409  # nobody asked
+    assert device.status().json["rotate_token"] is False
+    assert client.post("/devices/device1/rotate", headers=_ADMIN).status_code == 200
+    assert device.status().json["rotate_token"] is True
+    assert changed(client, "wrong".ljust(40, "-"), new).status_code == 401
+    other = ThinDevice(client, "device2")
+    other.status()
+    assert changed(client, device.token, other.token).status_code == 401
+    old = device.token
+    assert changed(client, old, new).json == {"device": "device1", "rotated": True}
+    assert device.status().status_code == 401
+    device.token = new
+    assert device.status().json["rotate_token"] is False
+    assert changed(client, new, new).status_code == 200  # its answer was lost
+    assert changed(client, old, new).status_code == 401
+
+
+@pytest.mark.parametrize("name", ["operator", "viewer", "anonymous"])
+def test_no_device_is_called_what_people_are(client: FlaskClient, name: str) -> None:
+    refused = ThinDevice(client, name).status()
+    assert refused.status_code == 422
+    assert "device_name" in refused.json["detail"]
+
+
+class Killed(Exception):
+    """As by kill -9: nothing after it happens."""
+
+
+@pytest.mark.parametrize("killed_at", ["before", "after the server took it", "never"])
+def test_killed_while_it_changes_a_device_is_not_locked_out(
+    device: ThinDevice, client: FlaskClient, tmp_path: Path, killed_at: str
+) -> None:
+    directory = tmp_path / "device"
+    directory.mkdir()
+    (directory / "token").write_text(device.token)
+    client.post("/devices/device1/rotate", headers=_ADMIN)
+
+    def change(kill: str) -> Callable[[str, str], None]:
+        def call(token: str, new_hash: str) -> None:
+            if kill == "before":
+                raise Killed
+            headers = {"Authorization": f"Bearer {token}"}
+            told = client.post("/devices/token", json={"token_hash": new_hash}, headers=headers)
+            if told.status_code != 200:
+                raise RemoteProblem({"status": told.status_code})
+            if kill == "after the server took it":
+                raise Killed
+
+        return call
+
+    own = OwnTokens(directory)
+    if killed_at == "never":
+        assert own.rotate(change(killed_at))
+    else:
+        with pytest.raises(Killed):
+            own.rotate(change(killed_at))
+        assert len(own.hashes()) == 2
+        again = OwnTokens(directory)  # it is started again
+        if killed_at == "before":
+            assert again.finish(change("never")) is None
+            assert again.rotate(change("never"))
+        else:
+            assert again.finish(change("never"))
+    kept = (directory / "token").read_text()
+    assert kept != device.token
+    assert (directory / "token").stat().st_mode & 0o777 == 0o600
+    assert not (directory / "token.next").exists()
+    device.token = kept
+    assert device.status().json["rotate_token"] is False
+
+
+def test_a_refused_change_changes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("old")
+
+    def refuse(_token: str, _hash: str) -> None:
+        raise FedbellError("No.")
+
+    own = OwnTokens(tmp_path)
+    assert own.rotate(refuse) is None
+    assert (tmp_path / "token").read_text() == "old"
+    first = (tmp_path / "token.next").read_text()
+    assert own.rotate(refuse) is None
+    assert (tmp_path / "token.next").read_text() == first  # it may have been taken
+
+
+def call(
+    proof: str = "",
+    body: bytes = b'{"round":1}',
+    query: str = "task=digits",
+    path: str = "/sendmodel",
+) -> Request:
+    told = EnvironBuilder(
+        path, method="POST", query_string=query, data=body, headers=[("Fedbell-Call", proof)]
+    )
+    return Request(told.get_environ())
+
+
+def test_a_proof_counts_for_its_call_once() -> None:
+    key = hash_of("token")
+    proofs = call_proof.Proofs(lambda: [hash_of("next"), key])
+
+    def made(with_key: str = key) -> str:
+        return call_proof.prove(with_key, "POST", "/sendmodel", b"task=digits", b'{"round":1}')
+
+    assert not proofs(call())
+    proof = made()
+    for other in (
+        call(proof, body=b'{"round":2}'),
+        call(proof, query="task=parcels"),
+        call(proof, path="/modeltrain"),
+        call(made(hash_of("another device"))),
+        call("x" * 1000),
+        call("..."),
+        call(f"²{proof[1:]}"),
+    ):
+        assert not proofs(other)
+    assert proofs(call(proof))
+    assert not proofs(call(proof)), "it was used before"
+    assert proofs(call(made(hash_of("next"))))
+
+
+def test_a_proof_gets_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    key = hash_of("token")
+    proof = call_proof.prove(key, "POST", "/sendmodel", b"task=digits", b'{"round":1}')
+    later = time.time() + 302
+    monkeypatch.setattr(time, "time", lambda: later)
+    assert not call_proof.Proofs(lambda: [key])(call(proof))
