@@ -4,6 +4,7 @@ import json
 import os
 import tempfile
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -124,12 +125,13 @@ def evaluate(
     environment. With --file and --tasks no server is needed.
     """
     tls = client_context(authority, certificate, key)
-    published = PublishedModels(server, token_of_the_environment(), tls)
-    task = _read_task(tasks, name) if tasks else published.task(name)
-    samples = read_test(
-        data or Path("dataset") / task.name, task.classes, task.image_size, task.channels
-    )
-    with tempfile.TemporaryDirectory(prefix="fedbell-") as directory:
+    with (
+        closing(PublishedModels(server, token_of_the_environment(), tls)) as published,
+        tempfile.TemporaryDirectory(prefix="fedbell-") as directory,
+    ):
+        task = _read_task(tasks, name) if tasks else published.task(name)
+        folder = data or Path("dataset") / task.name
+        samples = read_test(folder, task.classes, task.image_size, task.channels)
         weights = file or Path(directory) / "weights.safetensors"
         told = str(file) if file else str(published.download(task.name, version, weights))
         measured = _Measured(task, told, _measure(task, weights, samples, backbones))

@@ -97,6 +97,10 @@ class PublishedModels:
             target.write_bytes(self._read(response, _MOST_MODEL_BYTES))
             return int(response.headers.get("Fedbell-Version", version or 0))
 
+    def close(self) -> None:
+        """Close all connections."""
+        self._http.close()
+
     @contextmanager
     def _get(self, path: str, query: Mapping[str, str] | None = None) -> Iterator[httpx.Response]:
         try:
