@@ -11,13 +11,13 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, TypeVar
+from typing import Annotated, Any, BinaryIO, Protocol, TypeVar
 
 import httpx
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from shared.device.remote import RemoteProblem
@@ -29,6 +29,11 @@ _log = logging.getLogger(__name__)
 
 _MOST_ANSWER_BYTES = 4 * 1024 * 1024
 _LONGEST_PAUSE_SECONDS = 3
+#: An answer may come as slowly as this, after as many seconds as its first bytes may take: who
+#: sends a byte now and then would hold a step for ever.
+_LEAST_BYTES_PER_SECOND = 1024
+#: No device beats more often, whatever it is told.
+_LEAST_HEARTBEAT_SECONDS = 0.1
 
 _Answer = TypeVar("_Answer")
 
@@ -69,7 +74,7 @@ class CallSettings(Protocol):
 class RoundOffer(BaseModel):
     """What the main server tells of a synchronous task's open round."""
 
-    number: int
+    number: int = Field(ge=0, le=2**31)
     #: Whether this device is one of those whose updates it waits for.
     asked: bool = True
     deadline: float | None = None
@@ -79,17 +84,21 @@ class TaskOffer(BaseModel):
     """One task as the main server tells it."""
 
     task: Task
-    version: int | None
-    distributed_version: int | None
+    version: int | None = Field(ge=0, le=2**31)
+    distributed_version: int | None = Field(ge=0, le=2**31)
     round: RoundOffer | None = None
 
 
 class Greeting(BaseModel):
     """What the main server answers to a heartbeat."""
 
-    federation: str = Field(min_length=1)
-    heartbeat_seconds: float = Field(gt=0, le=3600)
-    tasks: dict[Name, TaskOffer]
+    federation: str = Field(min_length=1, max_length=128)
+    heartbeat_seconds: Annotated[
+        float,
+        Field(gt=0, le=3600),
+        AfterValidator(lambda seconds: max(seconds, _LEAST_HEARTBEAT_SECONDS)),
+    ]
+    tasks: dict[Name, TaskOffer] = Field(max_length=1000)
     #: Whether this device is to make itself another token.
     rotate_token: bool = False
 
@@ -140,10 +149,13 @@ class MainServer:
         self._lock = threading.Lock()
         self.reachability = Reachability()
 
+    def _json(self, response: httpx.Response) -> dict[str, Any]:
+        return _read_json(response, self._settings.answer_seconds)
+
     def tell(self, status: dict[str, Any]) -> Greeting:
         """Say how this device is. One attempt: the next heartbeat is the retry."""
         try:
-            answer = self._call("POST", "/clientstatus", _read_json, attempts=1, json=status)
+            answer = self._call("POST", "/clientstatus", self._json, attempts=1, json=status)
         except RemoteProblem as error:
             # Killed while it changed its token, this device may hold the old one.
             own = self._own_tokens if error.kind == "wrong-token" else None
@@ -151,7 +163,7 @@ class MainServer:
             if not new:
                 raise
             self._use(new)
-            answer = self._call("POST", "/clientstatus", _read_json, attempts=1, json=status)
+            answer = self._call("POST", "/clientstatus", self._json, attempts=1, json=status)
         try:
             greeting = Greeting.model_validate(answer)
         except ValidationError as error:
@@ -183,7 +195,7 @@ class MainServer:
                 return None
             with target.open("wb") as file:
                 received = 0
-                for chunk in response.iter_raw():
+                for chunk in _blocks(response, self._settings.answer_seconds):
                     received += len(chunk)
                     if received > self._settings.most_model_bytes:
                         raise MainServerFailed(
@@ -200,16 +212,16 @@ class MainServer:
     def offer(self, task: str, file: Path) -> None:
         """Offer the initial tail as version 0. Whether it is taken or not, there is one then."""
         with file.open("rb") as content:
-            self._call("PUT", "/models/0", _read_json, content=content, params={"task": task})
+            self._call("PUT", "/models/0", self._json, content=content, params={"task": task})
 
     def send(self, task: str, content: BinaryIO) -> dict[str, Any]:
         """Send an update; what the main server answers."""
-        return self._call("POST", "/cmodel", _read_json, content=content, params={"task": task})
+        return self._call("POST", "/cmodel", self._json, content=content, params={"task": task})
 
     def _change_token(self, token: str, new_hash: str) -> None:
         """Tell the hash of this device's next token, authorised by one that it has."""
         told = {"json": {"token_hash": new_hash}, "headers": {"Authorization": f"Bearer {token}"}}
-        self._call("POST", "/devices/token", _read_json, attempts=1, **told)
+        self._call("POST", "/devices/token", self._json, attempts=1, **told)
 
     def _use(self, token: str) -> None:
         self._http.headers["Authorization"] = f"Bearer {token}"
@@ -260,7 +272,7 @@ class MainServer:
 
     def _problem(self, response: httpx.Response) -> FedbellError:
         is_problem = response.headers.get("Content-Type", "").startswith("application/problem+json")
-        members = _read_json(response) if is_problem else {}
+        members = self._json(response) if is_problem else {}
         if "title" in members:
             return RemoteProblem(members | {"status": response.status_code})
         return MainServerFailed(
@@ -282,16 +294,26 @@ class MainServer:
             _log.warning("%s This device keeps trying.", problem)
 
 
-def _read_json(response: httpx.Response) -> dict[str, Any]:
+def _blocks(response: httpx.Response, patience_seconds: float) -> Iterator[bytes]:
+    """A body as it comes. Raises httpx.ReadTimeout: it comes too slowly."""
+    begun, received = time.monotonic(), 0
+    for block in response.iter_raw():
+        received += len(block)
+        yield block
+        if time.monotonic() - begun > patience_seconds + received / _LEAST_BYTES_PER_SECOND:
+            raise httpx.ReadTimeout("it sends too slowly")
+
+
+def _read_json(response: httpx.Response, patience_seconds: float) -> dict[str, Any]:
     """A JSON object of limited size."""
     body = bytearray()
-    for chunk in response.iter_raw():
+    for chunk in _blocks(response, patience_seconds):
         body += chunk
         if len(body) > _MOST_ANSWER_BYTES:
             raise MainServerFailed("The main server's answer is too long.")
     try:
         answer = json.loads(bytes(body))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise MainServerFailed("The main server's answer is not JSON.") from error
     if not isinstance(answer, dict):
         raise MainServerFailed("The main server's answer is no JSON object.")

@@ -64,7 +64,10 @@ class UpdateHeader(BaseModel):
         is_short = info.field_name == "metrics"
         if len(told) > (_MOST_METRICS_CHARACTERS if is_short else _MOST_HISTORY_CHARACTERS):
             raise ValueError("the text is too long")
-        return json.loads(told)
+        try:
+            return json.loads(told)
+        except RecursionError as error:
+            raise ValueError("it is nested too deep") from error
 
     @field_validator("history")
     @classmethod

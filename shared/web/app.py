@@ -33,7 +33,10 @@ class _Request(Request):
         is_form = self.mimetype == "application/x-www-form-urlencoded"
         if is_form and not body.lstrip().startswith(b"{"):  # curl -d calls JSON a form
             return self.form.to_dict()
-        return super().get_json(force=force, silent=silent, cache=cache)
+        try:
+            return super().get_json(force=force, silent=silent, cache=cache)
+        except RecursionError as error:
+            raise problems.BadRequest("The body is nested too deep.") from error
 
 
 class _App(APIFlask):

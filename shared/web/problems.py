@@ -8,6 +8,7 @@ from typing import Any
 
 from apiflask import APIFlask, HTTPError
 from flask import Request, Response, jsonify, render_template, request
+from flask.globals import request_ctx
 from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import BadRequest as HTTPBadRequest
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
@@ -55,7 +56,7 @@ def is_page(call: Request) -> bool:
 
 def problem(members: dict[str, Any]) -> Response:
     """Problem details, as JSON or for a page as a page; the status is the member ``status``."""
-    if is_page(request):
+    if is_page(request) and request_ctx.url_adapter is not None:  # else no page has a link
         return Response(render_template("problem.html", problem=members), members["status"])
     response = jsonify(members)
     response.status_code = members["status"]
