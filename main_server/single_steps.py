@@ -125,6 +125,7 @@ class SingleSteps:
             }
             ended(told)
         self._rounds.remove_files_of_closed()
+        self._models.prune(task)
         return {"round": row.number, **told}
 
     def distribute(self, task: Task, job: str, only: Collection[str] | None = None) -> Answer:

@@ -69,12 +69,22 @@ class KeepSettings(_Settings):
 
     #: Of versions made one after the other, every so-manieth is a checkpoint.
     checkpoint_every: int = Field(default=1, ge=1, le=1_000_000)
-    #: So many newest checkpoints are kept; None: all.
+    #: So many newest checkpoints are kept; None: all. Asynchronous tasks: 20.
     last: int | None = Field(default=None, ge=1, le=1_000_000)
     #: The checkpoint with the best federated accuracy is kept.
     best: bool = True
     #: Of the older checkpoints, those are kept whose version divides by this; None: none.
+    #: Asynchronous tasks: 100 times checkpoint_every.
     every: int | None = Field(default=None, ge=1, le=1_000_000_000)
+
+    def for_many_versions(self) -> Self:
+        """The same with the defaults of asynchronous tasks, which make a version of each update:
+        for what was not said, the last 20 checkpoints and every hundredth of the older ones."""
+        defaults: dict[str, int] = {"last": 20, "every": 100 * self.checkpoint_every}
+        unsaid = {
+            name: each for name, each in defaults.items() if name not in self.model_fields_set
+        }
+        return self.model_copy(update=unsaid)
 
     @model_validator(mode="after")
     def _is_of_checkpoints(self) -> Self:

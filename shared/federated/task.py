@@ -93,7 +93,7 @@ class Task(BaseModel):
     training: TrainingSettings = TrainingSettings()
     rounds: RoundSettings = RoundSettings()
     asynchronous: AsynchronousSettings = AsynchronousSettings()
-    keep: KeepSettings = KeepSettings()
+    keep: KeepSettings = Field(default=KeepSettings(), validate_default=True)
 
     @property
     def channels(self) -> int:
@@ -104,6 +104,18 @@ class Task(BaseModel):
         """What decides the network's weights, ready for JSON: versions of a task share it."""
         keys = {"classes", "architecture", "alpha", "image_size", "backbone", "trainable"}
         return self.model_dump(mode="json", include=keys)
+
+    @field_validator("auto_aggregate")
+    @classmethod
+    def _has_rounds_to_close(cls, auto_aggregate: bool, before: ValidationInfo) -> bool:
+        if auto_aggregate and before.data.get("mode") == "async":
+            raise ValueError("an asynchronous task makes its versions by itself; leave it out")
+        return auto_aggregate
+
+    @field_validator("keep")
+    @classmethod
+    def _keeps_not_every_update(cls, keep: KeepSettings, before: ValidationInfo) -> KeepSettings:
+        return keep.for_many_versions() if before.data.get("mode") == "async" else keep
 
     @field_validator("classes")
     @classmethod
