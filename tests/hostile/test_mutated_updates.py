@@ -1,0 +1,229 @@
+"""Updates and first versions that are wrong: refused with a sentence, and nothing has changed.
+
+500 of them here, 10,000 with ``make test-fuzz``.
+"""
+
+import hashlib
+import os
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from apiflask import APIFlask
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as some
+from werkzeug.test import TestResponse
+
+from tests.hostile.house import TASKS, files_in, resident_bytes
+from tests.hostile.mutations import Mutated, mutated
+from tests.main_server.conftest import BACKBONE, ThinDevice, initial_weights, make_app, state
+
+__all__ = ["make_app", "state"]
+
+_IS_LONG = "FEDBELL_FUZZ" in os.environ
+_EXAMPLES = 10_000 if _IS_LONG else 500
+_settings = settings(
+    deadline=None,
+    derandomize=not _IS_LONG,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+#: Much more than a warm process takes for any of this, much less than a body kept each time.
+_MOST_GROWTH_BYTES = 96 * 1024 * 1024
+_WARM_EXAMPLES = 100
+#: Who was seen when; and what is logged of calls that were refused.
+_PASSING_COLUMNS = {"last_seen"}
+_PASSING_TABLES = {"events", "alembic_version"}
+
+
+def rows(database: Path) -> dict[str, list[str]]:
+    """All rows of all tables, but for what passes."""
+    connection = sqlite3.connect(database)
+    try:
+        query = "SELECT name FROM sqlite_master WHERE type = 'table'"
+        names = {name for (name,) in connection.execute(query)} - _PASSING_TABLES
+        told = {}
+        for table in sorted(names):
+            cursor = connection.execute(f'SELECT * FROM "{table}"')  # noqa: S608
+            columns = [column[0] for column in cursor.description]
+            told[table] = sorted(
+                repr([v for c, v in zip(columns, row, strict=True) if c not in _PASSING_COLUMNS])
+                for row in cursor
+            )
+        return told
+    finally:
+        connection.close()
+
+
+def everything(state: Path) -> dict[str, Any]:
+    """What a refused call must leave as it was: rows, and files with their sizes."""
+    files = files_in(state)
+    files.pop("main_server.db", None)
+    return {"rows": rows(state / "main_server.db"), "files": files}
+
+
+def check_answer(answer: TestResponse, how: str) -> None:
+    """No answer is the server's fault; each refusal is a sentence."""
+    assert answer.status_code < 500, (how, answer.text)
+    if answer.status_code >= 400:
+        assert answer.mimetype == "application/problem+json", how
+        assert len(answer.json["detail"]) > 10, how
+
+
+def test_mutated_updates(make_app: Callable[..., APIFlask], state: Path) -> None:
+    device = ThinDevice(make_app().test_client(), "device1")
+    assert device.status().status_code == 200
+    assert device.offer().status_code == 201
+    good = device.update(sequence=1)
+    before, number, warm = everything(state), 0, 0
+
+    @settings(_settings, max_examples=_EXAMPLES // 2)
+    @given(mutated(good))
+    def send(wrong: Mutated) -> None:
+        nonlocal before, number, warm
+        answer = device.send(wrong.body)
+        check_answer(answer, wrong.how)
+        if answer.status_code == 200:
+            assert not wrong.must_be_refused or wrong.body == good, wrong.how
+            before = everything(state)
+        assert everything(state) == before, wrong.how
+        number += 1
+        if number % 25 == 0:
+            taken = device.send(num_samples=number, sequence=number + 1)
+            assert taken.status_code == 200, taken.text
+            before = everything(state)
+        if number == _WARM_EXAMPLES:
+            warm = resident_bytes(os.getpid())
+
+    send()
+    assert resident_bytes(os.getpid()) < warm + _MOST_GROWTH_BYTES
+
+
+def test_mutated_first_versions(make_app: Callable[..., APIFlask], state: Path) -> None:
+    device = ThinDevice(make_app().test_client(), "device1")
+    assert device.status().status_code == 200
+    sent: list[bytes] = []
+
+    class Keeping:
+        def put(self, path: str, data: bytes, headers: Any) -> None:
+            sent.append(data)
+
+    ThinDevice(Keeping(), "device1").offer()  # type: ignore[arg-type]
+    (good,) = sent
+    before = everything(state)
+
+    @settings(_settings, max_examples=_EXAMPLES // 4)
+    @given(mutated(good))
+    def offer(wrong: Mutated) -> None:
+        # Of weights nobody knows yet, any finite ones are as good as others.
+        assume(wrong.must_be_refused and not wrong.how.startswith(("missing", "no text", "arrays")))
+        answer = device.client.put("/models/0", data=wrong.body, headers=device.headers)
+        check_answer(answer, wrong.how)
+        assert answer.status_code >= 400, wrong.how
+        assert everything(state) == before, wrong.how
+
+    offer()
+    assert device.offer().status_code == 201
+
+
+_TOKENS = some.sampled_from(
+    [
+        None,
+        "",
+        "Bearer",
+        "Bearer ",
+        "Bearer x",
+        "Bearer " + "x" * 7000,
+        "Basic ZGV2aWNlMQ==",
+        "bearer token-of-device2".ljust(40, "-"),
+        "Bearer \xe9",
+        "Bearer \x00",
+        "Bearer a b",
+    ]
+)
+_TASKS = some.sampled_from(
+    [
+        "",
+        "?task=",
+        "?task=other",
+        "?task=digits&task=other",
+        "?task=" + "x" * 3000,
+        "?task=%00",
+        "?task=../digits",
+        "?other=1",
+        "?task=%ff",
+        "?task[]=digits",
+        "?" + "&" * 999,
+        "?task=é",
+    ]
+)
+_TYPES = some.sampled_from(
+    [
+        None,
+        "",
+        "application/json",
+        "multipart/form-data",
+        "multipart/form-data; boundary=x",
+        "application/x-www-form-urlencoded",
+        "text/html; charset=nonsense",
+        "x" * 5000,
+        "é",
+    ]
+)
+_LENGTHS = some.sampled_from(
+    [None, "", "0", "-1", "1.5", "x", "10", "999999", "9" * 30, str(2**63)]
+)
+_CODINGS = some.sampled_from([None, "gzip", "br", "identity", "x" * 999])
+
+
+@settings(_settings, max_examples=_EXAMPLES // 4)
+@given(
+    some.sampled_from([("POST", "/cmodel"), ("PUT", "/models/0")]),
+    *(some.none() | each for each in (_TOKENS, _TASKS, _TYPES, _LENGTHS, _CODINGS)),
+)
+def _knock(
+    device: ThinDevice,
+    state: Path,
+    call: tuple[str, str],
+    token: str | None,
+    task: str | None,
+    kind: str | None,
+    length: str | None,
+    coding: str | None,
+) -> None:
+    """A good body with wrong headers, or a wrong address."""
+    body = device.update()
+    environment: dict[str, Any] = {"HTTP_AUTHORIZATION": f"Bearer {device.token}"}
+    if token is not None:
+        environment["HTTP_AUTHORIZATION"] = token
+    if kind is not None:
+        environment["CONTENT_TYPE"] = kind
+    if length is not None:
+        environment["CONTENT_LENGTH"] = length
+    if coding is not None:
+        environment["HTTP_CONTENT_ENCODING"] = coding
+    method, path = call
+    before = everything(state)
+    answer = device.client.open(
+        path + (task or ""), method=method, data=body, environ_overrides=environment
+    )
+    check_answer(answer, repr((call, token, task, kind, length, coding)))
+    if answer.status_code != 200:
+        assert everything(state) == before
+
+
+def test_mutated_calls(make_app: Callable[..., APIFlask], state: Path) -> None:
+    device = ThinDevice(make_app().test_client(), "device1")
+    assert device.status().status_code == 200
+    assert device.offer().status_code == 201
+    _knock(device, state)
+    assert device.send(num_samples=77).status_code == 200
+    (kept,) = (state / "updates").rglob("*.safetensors")
+    assert hashlib.sha256(kept.read_bytes()).hexdigest()[:16] in kept.name
+
+
+def test_there_is_something_to_mutate() -> None:
+    assert set(initial_weights()) == {"head/kernel", "head/bias"}
+    assert len(BACKBONE) == 64
+    assert "digits" in TASKS
