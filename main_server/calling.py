@@ -6,6 +6,7 @@ time and checked.
 
 import json
 import socket
+import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -65,12 +66,22 @@ class Step:
 
 
 class Caller:
-    """Calls devices, from any thread."""
+    """Calls devices, from any thread.
 
-    def __init__(self) -> None:
+    Args:
+        tls: how their certificates are checked, and what they are shown; None: the authorities of
+            this system, and nothing.
+    """
+
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         # A connection each: a kept one may be closed by the device just as a step goes out.
         alone = httpx.Limits(max_keepalive_connections=0)
-        transport = httpx.HTTPTransport(retries=1, limits=alone, socket_options=_KEEPALIVE)
+        transport = httpx.HTTPTransport(
+            verify=True if tls is None else tls,
+            retries=1,
+            limits=alone,
+            socket_options=_KEEPALIVE,
+        )
         self._client = httpx.Client(transport=transport, follow_redirects=False)
 
     def ask(self, name: str, target: Target, step: Step) -> dict[str, Any]:

@@ -5,6 +5,7 @@ time and checked, and what is wrong with it is that device's error alone.
 """
 
 import math
+import ssl
 import time
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -62,8 +63,8 @@ _PATIENT = Patience()
 class Fleet:
     """The devices, as the main server calls them."""
 
-    def __init__(self) -> None:
-        self._caller = Caller()
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._caller = Caller(tls)
 
     def ask(
         self,

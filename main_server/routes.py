@@ -24,6 +24,7 @@ ROUTES: Routes = {
     "tokens.rotate_token": Who.OPERATOR,
     "lists.list_tasks": Who.VIEWER,
     "lists.list_devices": Who.VIEWER,
+    "lists.wake_device": Who.OPERATOR,
     "lists.forget_device": Who.OPERATOR,
     "lists.list_rounds": Who.VIEWER,
     "lists.read_round": Who.VIEWER,

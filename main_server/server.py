@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from sqlalchemy import func, select
 
-from main_server.asynchronous import Asynchronous
 from main_server.asking import Asking
+from main_server.asynchronous import Asynchronous
 from main_server.auto_aggregate import AutoAggregate
 from main_server.fleet import Fleet
 from main_server.models import Models
@@ -84,7 +84,7 @@ class MainServer:
             self.rounds,
             self.round_steps,
             self.models,
-            Fleet(),
+            Fleet(settings.tls()),
             self.asking,
         )
         whole_rounds = WholeRounds(self.rounds, self.round_steps, single)

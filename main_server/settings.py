@@ -1,5 +1,6 @@
 """What the main server can be told: environment variables, and tasks.toml."""
 
+import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from pydantic import Field, ValidationError
 
 from shared.errors import ConfigurationError
 from shared.federated.task import Task, TrainingSettings
+from shared.web.access.tls import client_context
 from shared.web.settings import ServerSettings, explain, read_toml
 
 
@@ -25,6 +27,8 @@ class MainServerSettings(ServerSettings):
     #: Hosts, separated by spaces, that a device may give as its own although its calls
     #: come from another address (it sits behind a proxy, say).
     device_hosts: str = ""
+    #: The authority that signed the devices' certificates (PEM), when it is one's own.
+    device_authority: Path | None = None
     heartbeat_seconds: float = Field(default=5, gt=0, le=3600)
     #: How long a device may take to train.
     training_timeout_seconds: float = Field(default=6 * 3600, gt=0)
@@ -34,6 +38,16 @@ class MainServerSettings(ServerSettings):
     first_version_seconds: float = Field(default=60, ge=0)
     #: The largest update or version taken.
     most_upload_bytes: int = Field(default=512 * 1024 * 1024, gt=0)
+
+    def tls(self) -> ssl.SSLContext | None:
+        """How devices are called over TLS; None: as any other server is.
+
+        Raises:
+            ConfigurationError: a file cannot be used.
+        """
+        return client_context(
+            self.device_authority, self.tls_client_certificate, self.tls_client_key
+        )
 
     @property
     def lost_after_seconds(self) -> float:

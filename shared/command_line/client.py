@@ -39,6 +39,11 @@ _FOLDER = click.Path(path_type=Path)
     envvar="JOIN_TOKEN_FILE",
     help="Holds what a new client must know; or set JOIN_TOKEN.",
 )
+@click.option(
+    "--authority", type=_FOLDER, help="Who signed the main server's certificate, if one's own."
+)
+@click.option("--certificate", type=_FOLDER, help="What to show it over mutual TLS.")
+@click.option("--key", type=_FOLDER, help="That certificate's key.")
 def client(
     name: str,
     server: str,
@@ -53,6 +58,9 @@ def client(
     rounds: int | None,
     once: bool,
     join_token_file: Path | None,
+    authority: Path | None,
+    certificate: Path | None,
+    key: Path | None,
 ) -> None:
     """Pull the newest version, train on the next chunk, push the update, and go on.
 
@@ -78,6 +86,9 @@ def client(
         max_wait_seconds=max_wait_seconds,
         updates=1 if once else rounds,
         join_token=_join_token(join_token_file),
+        authority=authority,
+        certificate=certificate,
+        key=key,
     )
     run_client(settings)
 

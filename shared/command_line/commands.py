@@ -8,6 +8,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from shared.command_line.certificates import certificates
 from shared.command_line.client import client
 from shared.command_line.evaluate import evaluate
 from shared.command_line.launcher import run_servers
@@ -55,6 +56,7 @@ def run(port: int, timeout: float, only: tuple[str, ...]) -> None:
         sys.exit(1)
 
 
+main.add_command(certificates)
 main.add_command(client)
 main.add_command(evaluate)
 main.add_command(tokens)

@@ -20,6 +20,7 @@ from shared.device.client.loop import Loop
 from shared.device.client.settings import ClientSettings
 from shared.device.client.state import ClientState
 from shared.device.main_server_client import MainServer
+from shared.device.token_rotation import OwnTokens
 from shared.device.trainer_process import trainer_environment
 from shared.errors import ConfigurationError
 from shared.federated.task import Task
@@ -64,7 +65,9 @@ class _Client:
         self._state = state
         self._display = display
         self._stopping = threading.Event()
-        main_server = MainServer(settings, state.token())
+        main_server = MainServer(
+            settings, state.token(), OwnTokens(settings.state_directory), settings.tls()
+        )
         self._heartbeat = Heartbeat(main_server)
         calls = Calls(settings, main_server, display, self._stopping)
         self._loop = Loop(

@@ -1,5 +1,6 @@
 """What a client is told on the command line."""
 
+import ssl
 from pathlib import Path
 from typing import Any, Self
 
@@ -8,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from shared.device.settings import Address
 from shared.errors import ConfigurationError
 from shared.federated.task import Name
+from shared.web.access.tls import client_context
 from shared.web.settings import explain
 
 
@@ -37,6 +39,10 @@ class ClientSettings(BaseModel):
     updates: int | None = Field(default=None, ge=1)
     #: What a new client must know, where the main server asks for it.
     join_token: str = Field(default="", repr=False)
+    #: Who signed the main server's certificate, and what is shown to it over mutual TLS (PEM).
+    authority: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
     #: A person's own weight files, for tasks that name one.
     backbone_directory: Path = Path("backbones")
 
@@ -65,6 +71,10 @@ class ClientSettings(BaseModel):
         """The chunk of a position that was kept; the first one where that is no chunk of its."""
         first, last = self.shards
         return position if first <= position <= last else first
+
+    def tls(self) -> ssl.SSLContext | None:
+        """How the main server is called over TLS. Raises ConfigurationError."""
+        return client_context(self.authority, self.certificate, self.key)
 
     def join_secret(self) -> str:
         """The join token; empty without one."""
