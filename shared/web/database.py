@@ -18,6 +18,8 @@ _log = logging.getLogger(__name__)
 
 #: A database that is started together with its server may need a moment longer.
 _WAIT_AT_START_SECONDS = 15.0
+#: What the driver raises when it is not about what was asked, but about who is asked.
+_AWAY = (OperationalError, InterfaceError)
 #: PostgreSQL's number for a full disk, which is told as such.
 _DISK_FULL = "53100"
 
@@ -116,8 +118,10 @@ class Database:
     def _telling_when_it_is_away(self) -> Iterator[None]:
         try:
             yield
-        except (OperationalError, InterfaceError) as error:
-            if self._engine.dialect.name == "sqlite" or is_database_disk_full(error):
+        except DBAPIError as error:
+            is_away = isinstance(error, _AWAY) or error.connection_invalidated
+            is_sqlite = self._engine.dialect.name == "sqlite"
+            if is_sqlite or not is_away or is_database_disk_full(error):
                 raise
             _log.warning("the database at %s is away: %s", self._place, _reason(error))
             raise DatabaseAway(

@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,14 @@ import pytest
 from apiflask import APIFlask
 from flask.testing import FlaskClient
 from safetensors.numpy import save
+from sqlalchemy import Connection, create_engine, text
 from werkzeug.test import TestResponse
 
 from main_server import create_app
 from main_server.settings import MainServerSettings
+from main_server.store.opening import sqlite_url
 from shared.federated.weights import Array, Schema
+from shared.web.engines import parse_url
 
 BACKBONE = hashlib.sha256(b"a backbone").hexdigest()
 
@@ -31,23 +34,68 @@ min_updates = 2
 """
 
 
+#: The files whose tests run on SQLite and on PostgreSQL: what they ask of the store is all it does.
+ON_BOTH_DATABASES = {
+    "test_device_steps",
+    "test_events",
+    "test_jobs",
+    "test_offers",
+    "test_round_ends",
+    "test_rounds",
+    "test_versions",
+}
+#: Where the store of a state directory is, unless it lies in it.
+_ADDRESSES: dict[Path, str] = {}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    module = metafunc.module.__name__.rpartition(".")[2]
+    if "database_url" in metafunc.fixturenames and module in ON_BOTH_DATABASES:
+        metafunc.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
+
+
 @pytest.fixture
 def state(tmp_path: Path) -> Path:
     return tmp_path / "state"
 
 
 @pytest.fixture
-def make_app(state: Path, tmp_path: Path) -> Callable[..., APIFlask]:
+def database_url(request: pytest.FixtureRequest, state: Path) -> Iterator[str]:
+    """Where the store is: empty for a file in the state directory."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        yield ""
+        return
+    with request.getfixturevalue("postgresql").database() as url:
+        _ADDRESSES[state] = url
+        yield url
+        del _ADDRESSES[state]
+
+
+@pytest.fixture
+def make_app(state: Path, tmp_path: Path, database_url: str) -> Iterator[Callable[..., APIFlask]]:
     """Another process of the main server, as it were: an app on the same state."""
     tasks = tmp_path / "tasks.toml"
     tasks.write_text(TASKS)
+    made: list[APIFlask] = []
 
     def make(**settings: Any) -> APIFlask:
-        told: dict[str, Any] = {"first_version_seconds": 0} | settings
+        told: dict[str, Any] = {"first_version_seconds": 0, "database_url": database_url} | settings
         told |= {"state_directory": state, "tasks_file": tasks}
-        return create_app(MainServerSettings(**told))
+        made.append(create_app(MainServerSettings(**told)))
+        return made[-1]
 
-    return make
+    yield make
+    for app in made:
+        app.extensions["fedbell"].database.close()
+
+
+@contextmanager
+def store_of(state: Path) -> Iterator[Connection]:
+    """A connection to the store of a state directory, committed at the end."""
+    engine = create_engine(parse_url(_ADDRESSES.get(state) or sqlite_url(state)))
+    with engine.begin() as connection:
+        yield connection
+    engine.dispose()
 
 
 @pytest.fixture
@@ -137,14 +185,12 @@ def device(client: FlaskClient) -> ThinDevice:
 
 def snapshot(state: Path) -> dict[str, Any]:
     """Everything that counts in the store: its rows and its files, but not who was seen when."""
-    connection = sqlite3.connect(state / "main_server.db")
-    try:
+    tables = ("versions", "rounds", "updates", "evaluations", "events", "device_tasks")
+    with store_of(state) as connection:
         rows = {
-            table: sorted(map(repr, connection.execute(f"SELECT * FROM {table}")))  # noqa: S608
-            for table in ("versions", "rounds", "updates", "evaluations", "events", "device_tasks")
+            table: sorted(map(repr, connection.execute(text(f"SELECT * FROM {table}"))))  # noqa: S608
+            for table in tables
         }
-    finally:
-        connection.close()
     files = {
         str(path.relative_to(state)): hashlib.sha256(path.read_bytes()).hexdigest()
         for folder in ("models", "updates", "incoming")

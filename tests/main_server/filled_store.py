@@ -17,6 +17,7 @@ from typing import Any
 
 from sqlalchemy.orm import DeclarativeBase
 
+from main_server.store.opening import open_store, sqlite_url
 from main_server.store.tables import (
     Device,
     DeviceStep,
@@ -24,13 +25,11 @@ from main_server.store.tables import (
     Evaluation,
     ReceivedUpdate,
     Round,
-    Tables,
     Version,
 )
 from shared.federated.task import Task
-from shared.web.database import Database
-from shared.web.events import Event, EventTables
-from shared.web.jobs import Job, JobTables
+from shared.web.events import Event
+from shared.web.jobs import Job
 
 _ROUND_SECONDS = 30.0
 #: Devices were seen so far in the future, so that they are online for a test that takes a while.
@@ -51,8 +50,7 @@ def fill(directory: Path, rounds: int = 1000, devices: int = 50, task: str = "di
         task: the name of a task of ten classes; tasks.toml has to know it.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    url = f"sqlite:///{(directory / 'main_server.db').absolute()}"
-    Database(url, Tables.metadata, JobTables.metadata, EventTables.metadata).close()
+    open_store(sqlite_url(directory)).close()
     names = [f"device{number:02}" for number in range(1, devices + 1)]
     begun = time.time() - rounds * _ROUND_SECONDS
     tables: list[tuple[type[DeclarativeBase], Iterator[Row]]] = [

@@ -1,6 +1,5 @@
 """How each step goes on each device: noted as it happens, told with the round and in the log."""
 
-import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,13 +8,16 @@ from typing import Any
 import pytest
 from apiflask import APIFlask
 from flask.testing import FlaskClient
+from sqlalchemy import func, select
 
 from main_server.server import MainServer
 from main_server.store.round_steps import trained
+from main_server.store.tables import DeviceTask
 from shared.web.events import newest_events
 from tests.server import wait_until
 
 from .answering_device import CONFUSION, HISTORY, AnsweringDevice
+from .conftest import store_of
 
 STEPS = ("modeltrain", "sendmodel", "aggregate_models", "send_model_clients")
 
@@ -264,9 +266,9 @@ def test_activity_is_shown_while_there_is_one(
     assert {name: told()[name] for name in activity} == activity
     device.beat()
     assert told() is None
-    connection = sqlite3.connect(state / "main_server.db")
-    assert connection.execute("SELECT activity FROM device_tasks").fetchall() == [(None,)]
-    connection.close()
+    with store_of(state) as connection:
+        told_none = connection.scalar(select(func.count()).where(DeviceTask.activity.is_(None)))
+    assert told_none == 1
     device.beat(activity=activity)
     wait_until(lambda: not client.get("/devices").json["devices"][0]["online"])
     assert told() is None, "who knows what a lost device is at"

@@ -14,12 +14,13 @@ from tests.server import wait_until
 
 
 @pytest.fixture
-def open_database(tmp_path: Path) -> Iterator[Callable[[], Database]]:
+def open_database(tmp_path: Path, database_url: str) -> Iterator[Callable[[], Database]]:
     """Opens the same store again, as another process would."""
     databases: list[Database] = []
+    url = database_url or f"sqlite:///{tmp_path / 'jobs.db'}"
 
     def open_it() -> Database:
-        databases.append(Database(f"sqlite:///{tmp_path / 'jobs.db'}", JobTables.metadata))
+        databases.append(Database(url, JobTables.metadata))
         return databases[-1]
 
     yield open_it
@@ -33,15 +34,19 @@ def open_jobs(open_database: Callable[[], Database], tmp_path: Path) -> Callable
     return lambda: Jobs(open_database(), tmp_path / "processes")
 
 
-@pytest.mark.parametrize(("durable", "level"), [(True, 2), (False, 1)])
+@pytest.mark.parametrize("durable", [True, False])
 def test_a_commit_waits_for_the_disk_where_it_should(
-    open_database: Callable[[], Database], durable: bool, level: int
+    open_database: Callable[[], Database], database_url: str, durable: bool
 ) -> None:
     database = open_database()
+    ask = "SHOW synchronous_commit" if database_url else "PRAGMA synchronous"
     for each in (not durable, durable):  # the connection is used again
         with database.write(durable=each) as session:
-            told = session.scalar(text("PRAGMA synchronous"))
-    assert told == level
+            told = session.scalar(text(ask))
+    if database_url:
+        assert told == ("on" if durable else "off")
+    else:
+        assert told == (2 if durable else 1)
 
 
 def test_progress_is_seen_at_once_or_at_the_end(open_jobs: Callable[[], Jobs]) -> None:

@@ -1,6 +1,5 @@
 """Rounds that wait to be sent out wait no longer than there is something to send."""
 
-import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -8,10 +7,13 @@ from typing import Any
 import pytest
 from apiflask import APIFlask
 from flask.testing import FlaskClient
+from sqlalchemy import update
 
 from main_server.rounds import ABANDONED, AGGREGATED, DISTRIBUTED
+from main_server.store.tables import Round
 
 from .answering_device import EVALUATION, AnsweringDevice
+from .conftest import store_of
 from .page import Page, look
 
 PAGE = {"Accept": "text/html"}
@@ -46,10 +48,8 @@ def next_step(client: FlaskClient) -> list[str]:
 
 def set_status(state: Path, told: str) -> None:
     """As an earlier server left it."""
-    connection = sqlite3.connect(state / "main_server.db")
-    connection.execute("UPDATE rounds SET status = ? WHERE number = 2", (told,))
-    connection.commit()
-    connection.close()
+    with store_of(state) as connection:
+        connection.execute(update(Round).where(Round.number == 2).values(status=told))
 
 
 @pytest.mark.usefixtures("aggregated")

@@ -10,9 +10,11 @@ from apiflask import APIFlask
 from flask.testing import FlaskClient
 from safetensors import safe_open
 from safetensors.numpy import load
+from sqlalchemy import select
 
 from main_server.rounds import ABANDONED, AGGREGATED, DISTRIBUTED
 from shared.federated.weights import Array
+from shared.web.events import Event
 from shared.web.locks import exclusive
 
 from .conftest import BACKBONE, ThinDevice, initial_weights, snapshot
@@ -47,10 +49,9 @@ def events(client: FlaskClient, kind: str) -> list[str]:
     """The messages of all events of one kind, oldest first."""
     store = client.application.extensions["fedbell"]
     with store.database.read() as session:
-        rows = session.connection().exec_driver_sql(
-            "SELECT message FROM events WHERE kind = ? ORDER BY id", (kind,)
-        )
-        return [message for (message,) in rows]
+        return [
+            *session.scalars(select(Event.message).where(Event.kind == kind).order_by(Event.id))
+        ]
 
 
 def test_statistics_of_a_version(device: ThinDevice) -> None:
