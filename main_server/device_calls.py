@@ -12,6 +12,7 @@ from main_server.store.tables import Version
 from main_server.store.versions import VersionPruned, pruned
 from shared.federated.answers import Sent
 from shared.web.access.people import bearer
+from shared.web.description import expects, gives
 from shared.web.problems import NotFound
 
 #: A heartbeat tells of several tasks, each with up to 10,000 cells of its confusion.
@@ -67,6 +68,7 @@ def blueprint(server: MainServer) -> APIBlueprint:
     @calls.doc(
         summary="A device sends its update: a safetensors body",
         description="Sent twice, it counts once. Refused as a whole or counted as a whole.",
+        extensions=expects(WEIGHTS),
     )
     def cmodel(query_data: TaskQuery) -> dict[str, Any]:
         device = server.devices.authenticate(token_of(request))
@@ -83,6 +85,8 @@ def blueprint(server: MainServer) -> APIBlueprint:
     @calls.doc(
         summary="A device offers version 0, a safetensors body",
         description="201 when it was taken; 200 when the task has one: that one counts.",
+        responses={200: "The task has one", 201: "This is it"},
+        extensions=expects(WEIGHTS),
     )
     def offer_initial(query_data: TaskQuery) -> tuple[dict[str, Any], int]:
         device = server.devices.authenticate(token_of(request))
@@ -94,7 +98,10 @@ def blueprint(server: MainServer) -> APIBlueprint:
 
     @calls.get("/models/latest")
     @calls.input(TaskQuery, location="query")
-    @calls.doc(summary="The newest version of the global model, as safetensors")
+    @calls.doc(
+        summary="The newest version of the global model, as safetensors",
+        responses=gives(WEIGHTS) | gives(WEIGHTS, status=206, told="The range asked for"),
+    )
     def read_latest(query_data: TaskQuery) -> Response:
         task = server.task(query_data.task)
         if server.versions.find(task.name, 0) is None:
@@ -107,7 +114,10 @@ def blueprint(server: MainServer) -> APIBlueprint:
 
     @calls.get("/models/<int:version>")
     @calls.input(TaskQuery, location="query")
-    @calls.doc(summary="One version of the global model, as safetensors, with ETag")
+    @calls.doc(
+        summary="One version of the global model, as safetensors, with ETag",
+        responses=gives(WEIGHTS) | gives(WEIGHTS, status=206, told="The range asked for"),
+    )
     def read_version(version: int, query_data: TaskQuery) -> Response:
         if version > 2**31:
             raise NotFound("There is no such version.")

@@ -11,6 +11,7 @@ from shared.device.device import Device
 from shared.device.schemas import RoundChoice, Status, Switch, TaskQuery, VersionChoice
 from shared.federated.answers import Installed, Sent, Trained
 from shared.federated.task import Task, TrainingSettings
+from shared.web.description import gives
 from shared.web.jobs import JobControl, Work
 from shared.web.problems import NotFound, is_page
 
@@ -123,7 +124,9 @@ def blueprint(device: Device) -> APIBlueprint:
 
     @calls.get("/plots/training.svg")
     @calls.input(TaskQuery, location="query")
-    @calls.doc(summary="Loss and accuracy of the last training, drawn")
+    @calls.doc(
+        summary="Loss and accuracy of the last training, drawn", responses=gives("image/svg+xml")
+    )
     def training_plot(query_data: TaskQuery) -> Response:
         task = device.store.task(query_data.task)
         update = device.store.pending(task.name)

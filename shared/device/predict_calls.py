@@ -16,6 +16,7 @@ from shared.device.uploads.disk import full_disk_told
 from shared.device.uploads.receiving import received
 from shared.errors import FedbellError
 from shared.federated.task import Task
+from shared.web.description import expects
 from shared.web.problems import BadRequest, is_page
 
 
@@ -38,6 +39,7 @@ def blueprint(device: Device) -> APIBlueprint:
         description="A form (multipart/form-data) with a file in the field `picture`. A training "
         "does not hold it up. With `keep=1` the picture is kept as one that the model was tried "
         "on, so that it can be labelled: the newest 20 are.",
+        extensions=expects("multipart/form-data"),
     )
     def predict(query_data: PredictQuery) -> AnyResponse:
         started = time.perf_counter()

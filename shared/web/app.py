@@ -8,7 +8,7 @@ from flask import Request
 from flask_bootstrap import Bootstrap5
 from flask_compress import Compress
 
-from shared.web import callers, filters, live, problems, theme
+from shared.web import callers, description, filters, live, problems, theme
 from shared.web.settings import ServerSettings
 
 #: Bodies are small but for weights, whose call sets a limit of its own.
@@ -68,5 +68,6 @@ def create_base(import_name: str, title: str, settings: ServerSettings) -> APIFl
     app.register_blueprint(theme.blueprint())
     problems.init_app(app)
     callers.init_app(app, settings.hosts)
+    description.init_app(app)
     Path(settings.state_directory).mkdir(parents=True, exist_ok=True)
     return app

@@ -21,7 +21,7 @@ from shared.errors import FedbellError
 from shared.web.access.who import current
 from shared.web.column_types import TEXT, WHOLE
 from shared.web.database import Database
-from shared.web.description import answers
+from shared.web.description import gives
 from shared.web.feed import Feed, Glance
 from shared.web.filters import clock
 
@@ -166,7 +166,7 @@ def blueprint(database: Database, glance: Glance) -> APIBlueprint:
         summary="What happens, as server-sent events",
         description="Goes on from the header Last-Event-ID, or from ?after=, or starts with what "
         "comes next. An event named progress, without data, says that running work went on.",
-        responses=answers("text/event-stream"),
+        responses=gives("text/event-stream"),
     )
     def stream_events(query_data: StreamQuery) -> Response:
         if not places.acquire(blocking=False):
@@ -187,7 +187,7 @@ def blueprint(database: Database, glance: Glance) -> APIBlueprint:
     @calls.input(EventQuery, location="query")
     @calls.doc(
         summary="The log as text, oldest first: a line an event",
-        responses=answers("text/plain"),
+        responses=gives("text/plain"),
     )
     def download_events(query_data: EventQuery) -> Response:
         if not downloads.acquire(blocking=False):

@@ -15,6 +15,7 @@ from prometheus_client import (
 from sqlalchemy import text
 
 from shared.web.database import Database
+from shared.web.description import gives
 
 #: Metric name to (help text, value by label "task" or "" for none).
 Metrics = Mapping[str, tuple[str, Mapping[str, float]]]
@@ -42,7 +43,7 @@ def blueprint(database: Database, metrics: Callable[[], Metrics]) -> APIBlueprin
         return {"status": "ready"}
 
     @calls.get("/metrics")
-    @calls.doc(summary="Metrics for Prometheus")
+    @calls.doc(summary="Metrics for Prometheus", responses=gives("text/plain"))
     def read_metrics() -> Response:
         registry = CollectorRegistry()
         for name, (help_text, values) in metrics().items():

@@ -17,6 +17,7 @@ from shared.device.uploads.intake import NoPictureKept, take_in
 from shared.device.uploads.kept import Split
 from shared.device.uploads.receiving import received
 from shared.federated.task import Name, Task
+from shared.web.description import expects, gives
 from shared.web.problems import BadRequest, NotFound, is_page, problem
 
 #: A picture opened by itself can do nothing at all.
@@ -78,6 +79,7 @@ def blueprint(device: Device) -> APIBlueprint:
             503: "Four others are being checked; Retry-After says when to come again",
             507: "There is no room for them",
         },
+        extensions=expects("multipart/form-data"),
     )
     def upload(query_data: UploadQuery) -> AnyResponse | tuple[str, int]:
         with received(request, device.settings) as form:
@@ -123,7 +125,10 @@ def blueprint(device: Device) -> APIBlueprint:
         }
 
     @calls.get("/pictures/<task>/<picture>")
-    @calls.doc(summary="An uploaded picture, as it is kept: upright and without metadata")
+    @calls.doc(
+        summary="An uploaded picture, as it is kept: upright and without metadata",
+        responses=gives("image/jpeg", "image/png"),
+    )
     def read_picture(task: str, picture: str) -> Response:
         row = uploads.find(task, _checked(picture))
         try:
@@ -138,7 +143,10 @@ def blueprint(device: Device) -> APIBlueprint:
         return _for_ever(response)
 
     @calls.get("/pictures/<task>/<picture>/thumbnail")
-    @calls.doc(summary="An uploaded picture, small: a JPEG of at most 160 by 160 pixels")
+    @calls.doc(
+        summary="An uploaded picture, small: a JPEG of at most 160 by 160 pixels",
+        responses=gives("image/jpeg"),
+    )
     def read_thumbnail(task: str, picture: str) -> Response:
         response = Response(uploads.thumbnail(task, _checked(picture)), mimetype="image/jpeg")
         response.headers["Content-Disposition"] = f"inline; filename={picture[:12]}.jpg"
