@@ -17,6 +17,8 @@ from tests.server import wait_until
 
 CNN = Task(name="shades_cnn", classes=("dark", "light"), architecture="catdog_cnn", image_size=40)
 
+GREY = Task(name="shades_grey", classes=("dark", "light"), architecture="mnist_mlp")
+
 BLOCK = Task(name="shades_block", classes=("dark", "light"), image_size=32, trainable="block")
 WELL = TrainingSettings(epochs=30, learning_rate=0.03).model_dump()
 
@@ -77,7 +79,7 @@ def test_uploaded_pictures_are_trained_on_with_those_of_the_folder(
     assert train(house, house.pictures, {})["num_samples"] == 20
 
 
-@pytest.mark.parametrize("task", [None, CNN])
+@pytest.mark.parametrize("task", [None, CNN, GREY])
 def test_uploads_are_enough(house: House, tmp_path: Path, task: Task | None) -> None:
     added = {
         split: rows
