@@ -103,6 +103,18 @@ def test_the_cookie_is_secure_over_tls(app: APIFlask) -> None:
     assert "Strict-Transport-Security" not in answer.headers
 
 
+def test_a_browser_stays_with_tls(make_app: Callable[..., APIFlask]) -> None:
+    client = make_app(trusted_hosts="fedbell.example").test_client()
+    for base, told in (
+        ("https://fedbell.example:8443", True),
+        ("http://fedbell.example", False),
+        ("https://localhost:8000", False),
+        ("https://127.0.0.1", False),
+    ):
+        headers = client.get("/healthz", base_url=base).headers
+        assert ("Strict-Transport-Security" in headers) is told
+
+
 def test_another_token_ends_sessions(make_app: Callable[..., APIFlask]) -> None:
     first = make_app(admin_token=ADMIN).test_client()
     first.post("/login", data={"token": ADMIN})
