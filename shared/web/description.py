@@ -8,6 +8,9 @@ from typing import Any
 
 from apiflask import APIFlask
 
+#: As APIFlask wants them.
+_Responses = dict[int | str, dict[str, str | dict[str, dict[str, Any]]]]
+
 _PROBLEM = {
     "type": "object",
     "description": "Problem details (RFC 9457).",
@@ -63,7 +66,7 @@ _SAFE_METHODS = {"get", "head", "options"}
 
 def gives(
     *content_types: str, status: int = 200, told: str = "Successful response"
-) -> dict[int, dict[str, Any]]:
+) -> _Responses:
     """For ``calls.doc(responses=…)``: an answer that is no JSON."""
     return {status: {"description": told, "content": {each: {} for each in content_types}}}
 
@@ -77,7 +80,9 @@ def init_app(app: APIFlask) -> None:
     """Complete the description of ``app`` when somebody asks for it."""
 
     @app.spec_processor
-    def complete(spec: dict[str, Any]) -> dict[str, Any]:
+    def complete(spec: dict[Any, Any] | str) -> dict[Any, Any] | str:
+        if isinstance(spec, str):  # YAML, which is not offered
+            return spec
         spec.setdefault("components", {}).setdefault("schemas", {})["Problem"] = _PROBLEM
         for calls in spec["paths"].values():
             for method, call in calls.items():
