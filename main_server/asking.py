@@ -11,11 +11,13 @@ from main_server.selection import Candidate, Chosen, selects, wanted
 from main_server.store.candidates import Presence, candidates
 from main_server.store.round_rows import newest_round
 from main_server.store.round_steps import RoundSteps, trained
-from main_server.store.tables import Round
+from main_server.store.tables import DeviceTask, Round
 from shared.federated.policies import RoundSettings
 from shared.federated.task import Task
 from shared.web.database import Database
 
+#: What a step ends with on a device that the round goes on without.
+ROUND_OVER = "urn:fedbell:problem:round-over"
 #: The share of a round's time that is kept for sending: trainings end before.
 _SENDING_SHARE = 0.1
 #: How long, at the least, a task with deadlines waits for devices that install a version.
@@ -87,13 +89,29 @@ class Asking:
         names = wanted(task, number, known, chosen, sent)
         return Asked(task, number, row if is_open else None, known, frozenset(names))
 
-    def told(self, task: Task, device: str) -> dict[str, Any]:
-        """What a heartbeat of ``device`` is told of the round."""
-        asked = self.now(task)
+    def told(self, task: Task, device: str) -> dict[str, Any] | None:
+        """What a heartbeat of ``device`` is told of the round; None where a task has none.
+
+        Many devices ask often: all others are looked at only where it depends on them.
+        """
+        if task.mode != "sync":
+            return None
+        with self._database.read() as session:
+            row = newest_round(session, task.name, with_updates=False)
+            known = session.get(DeviceTask, (device, task.name))
+        is_open = row is not None and row.status == OPEN
+        number = 1 if row is None else row.number + (not is_open)
+        selected = row.selected if row is not None and is_open else None
+        if selected is not None:
+            asked = device in selected
+        elif selects(task.rounds) or (known and Candidate(True, known.rests_until).rests(number)):
+            asked = device in self.now(task).names
+        else:
+            asked = True
         return {
-            "number": asked.number,
-            "asked": device in asked.names or device not in asked.candidates,
-            "deadline": asked.row.deadline if asked.row else None,
+            "number": number,
+            "asked": asked,
+            "deadline": row.deadline if row is not None and is_open else None,
         }
 
     def join(self, task: Task, names: Collection[str]) -> None:
@@ -102,6 +120,21 @@ class Asking:
             row = newest_round(session, task.name, with_updates=False)
             if row is not None and row.status == OPEN and row.selected is not None:
                 row.selected = sorted({*row.selected, *names})
+
+    def not_left(self, task: Task, names: Collection[str]) -> Collection[str]:
+        """Those of ``names`` that may have something to send: not who was told to stop training.
+
+        All of them where nobody else remains: what they answer tells why.
+        """
+        row = self.now(task).row
+        if row is None or task.rounds.late_updates == "merge":
+            return names
+        left = {
+            step.device
+            for step in self._round_steps.of_round(task.name, row.number)
+            if step.step == "modeltrain" and (step.problem or {}).get("type") == ROUND_OVER
+        }
+        return set(names) - left or names
 
     def patience(self, task: Task, step: str) -> Patience:
         """How long ``modeltrain`` or ``sendmodel`` waits, in the round that is open.

@@ -4,12 +4,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from apiflask import APIBlueprint
+from flask import jsonify, redirect, request, url_for
+from werkzeug.wrappers import Response
 
+from main_server.asking import is_overdue
 from main_server.rounds import OPEN
 from main_server.schemas import PageQuery, TaskQuery
 from main_server.server import MainServer
+from main_server.store.rests import wake
 from main_server.store.tables import DeviceStep, Round
-from shared.web.problems import NotFound
+from shared.web.problems import NotFound, is_page
 
 
 def rounds_as_json(server: MainServer, rows: Sequence[Round]) -> list[dict[str, Any]]:
@@ -29,14 +33,13 @@ def rounds_as_json(server: MainServer, rows: Sequence[Round]) -> list[dict[str, 
                 "base_version": row.base_version,
                 "version": row.version,
                 "unchanged": row.unchanged or {},
-                "updates": {
-                    update.device: {
-                        "num_samples": update.num_samples,
-                        "bytes": update.bytes,
-                        "metrics": update.metrics,
-                    }
-                    for update in row.updates
-                },
+                "selected": row.selected,
+                "quorum": row.quorum,
+                "deadline": row.deadline,
+                "overdue": is_overdue(row),
+                "missing_updates": _missing(server, row),
+                "updates": _updates(row),
+                "num_updates": len(row.updates),
                 "evaluation": evaluation.as_json() if evaluation else None,
                 "bytes_received": sum(update.bytes for update in row.updates),
                 "started": row.started,
@@ -44,6 +47,22 @@ def rounds_as_json(server: MainServer, rows: Sequence[Round]) -> list[dict[str, 
             }
         )
     return told
+
+
+def _missing(server: MainServer, row: Round) -> int:
+    """How many updates an open round waits for before it can be aggregated."""
+    task = server.tasks.get(row.task)
+    if row.status != OPEN or task is None:
+        return 0
+    return max(0, task.min_updates - len(row.updates))
+
+
+def _updates(row: Round) -> dict[str, dict[str, Any]]:
+    """A round's updates by device; in asynchronous tasks the last one of each."""
+    names = ("num_samples", "bytes", "metrics", "base_version", "weight", "norm", "outlier")
+    return {
+        update.device: {name: getattr(update, name) for name in names} for update in row.updates
+    }
 
 
 def steps_as_json(steps: Sequence[DeviceStep]) -> dict[str, dict[str, dict[str, Any]]]:
@@ -71,6 +90,8 @@ def devices_as_json(server: MainServer, task: str | None) -> list[dict[str, Any]
                 "reservation": rows[device.name].reservation,
                 "activity": rows[device.name].activity if online else None,
                 "update_sent": device.name in sent[name],
+                "failures": rows[device.name].failures,
+                "rests_until": rows[device.name].rests_until,
             }
             for name, rows in per_task.items()
             if device.name in rows
@@ -123,6 +144,19 @@ def blueprint(server: MainServer) -> APIBlueprint:
     def list_devices(query_data: TaskQuery) -> dict[str, Any]:
         task = server.task(query_data.task).name if query_data.task else None
         return {"devices": devices_as_json(server, task)}
+
+    @calls.post("/devices/<device>/wake")
+    @calls.input(TaskQuery, location="query")
+    @calls.doc(
+        summary="Ask a device again that is rested because it failed in several rounds",
+        description="In the task ?task=; without it, in all tasks.",
+    )
+    def wake_device(device: str, query_data: TaskQuery) -> Response:
+        tasks = [server.task(query_data.task).name] if query_data.task else [*server.tasks]
+        woken = wake(server.database, device, tasks)
+        if is_page(request):
+            return redirect(url_for("pages.control_page", task=query_data.task), code=303)
+        return jsonify({"device": device, "woken": woken})
 
     @calls.delete("/devices/<device>")
     @calls.doc(

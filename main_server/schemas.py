@@ -82,7 +82,8 @@ class HeartbeatAnswer(BaseModel):
     heartbeat_seconds: float
     #: Whether it is to make itself another token: POST /devices/token.
     rotate_token: bool = False
-    #: By task: its definition, the newest version, and the newest that was sent out.
+    #: By task: its definition, the newest version, the newest that was sent out, and the round
+    #: that is open or comes next: its number, whether it asks this device, and its deadline.
     tasks: dict[str, dict[str, Any]]
 
 

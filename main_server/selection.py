@@ -110,5 +110,5 @@ def wanted(
     asked = set(chosen.asked)
     there = (asked & able) | set(sent)
     missing = max(0, (chosen.quorum or task.min_updates) - len(there))
-    others = [name for name in ranking(able, task.seed, number) if name not in asked]
+    others = ranking(able - asked - set(sent), task.seed, number)
     return asked | set(others[:missing])

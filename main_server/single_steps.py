@@ -1,19 +1,19 @@
 """Each step of a round by itself, on every device or on some; for who holds the task's lock."""
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from main_server.asking import Asking, opens_first
 from main_server.calling import Step, Target
 from main_server.fleet import Fleet, NoDevices, Patience
 from main_server.models import Models
+from main_server.noted import noted_aggregation
 from main_server.rounds import OPEN, NothingToDistribute, check_enough
 from main_server.settings import MainServerSettings
-from main_server.step_results import end_of, failure, without_confusion
+from main_server.step_results import end_of, without_confusion
 from main_server.store.devices import Devices
-from main_server.store.round_steps import MAIN_SERVER, RoundSteps, StepEnd
+from main_server.store.round_steps import RoundSteps
 from main_server.store.rounds import Rounds
 from main_server.store.versions import Versions
 from shared.errors import FedbellError
@@ -93,6 +93,8 @@ class SingleSteps:
         seconds = self._settings.step_timeout_seconds
         step = Step("sendmodel", task.name, {"round": number}, Sent, seconds)
         names, patience = self._whom(task, only), self._asking.patience(task, step.name)
+        if only is None:
+            names = self._asking.not_left(task, names)
         return {
             "round": number,
             "devices": self._ask(step, "sendmodel", number, job, names, patience),
@@ -108,7 +110,7 @@ class SingleSteps:
         started = time.monotonic()
         samples = self.samples(task)
         asked = self._asking.now(task).names & samples.keys()
-        with self._noted_aggregation(task, job) as ended:
+        with noted_aggregation(self._rounds, self._round_steps, task, job) as ended:
             row = self._rounds.aggregate(
                 task,
                 lambda sent: check_enough(task, sent, asked),
@@ -225,29 +227,6 @@ class SingleSteps:
         """The devices with pictures that nobody can call."""
         rows = self._devices.with_task(task).values()
         return [device.name for device, told in rows if told.num_samples and device.url is None]
-
-    @contextmanager
-    def _noted_aggregation(self, task: Task, job: str) -> Iterator[Callable[[Answer], None]]:
-        """Note how the aggregation of the open round goes, if one is open."""
-        newest, step = self._rounds.newest(task.name), "aggregate_models"
-        if newest is None or newest.status != OPEN:
-            yield lambda _: None
-            return
-
-        def end(how: StepEnd) -> None:
-            self._round_steps.end(task.name, newest.number, step, {MAIN_SERVER: how})
-
-        self._round_steps.begin(task.name, newest.number, step, [MAIN_SERVER], job)
-        try:
-            yield lambda result: end(StepEnd(result))
-        except Exception as error:
-            told = (
-                error
-                if isinstance(error, FedbellError)
-                else FedbellError(f"{type(error).__name__}: {error}.")
-            )
-            end(failure(step, MAIN_SERVER, told.as_problem()))
-            raise
 
     def _left_out(self, task: Task, only: Collection[str] | None) -> dict[str, str]:
         """The devices that know the task but have no training pictures of it, and why."""

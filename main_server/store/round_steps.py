@@ -30,7 +30,7 @@ _SEND_AGAIN = frozenset(
     for kind in (
         *("device-away", "device-timeout", "device-answer", "main-server-away"),
         *("main-server-failed", "cut-short", "blank", "disk-full", "unexpected"),
-        *("step-running", "job-lost", "job-cancelled"),
+        *("step-running", "job-lost", "job-cancelled", "round-over", "round-full"),
     )
 )
 
