@@ -7,6 +7,7 @@ from shared.device.heartbeat import Heartbeat
 from shared.device.main_server_client import MainServer
 from shared.device.models import GlobalModels
 from shared.device.overview import Overview
+from shared.device.schedule_loop import ScheduleLoop
 from shared.device.settings import DeviceSettings
 from shared.device.steps import Steps
 from shared.device.store import Store
@@ -59,6 +60,16 @@ class Device:
             self.jobs,
             lambda: self.heartbeat.wake(only_news=True),
         )
+        self.schedule = ScheduleLoop(
+            settings,
+            self.store,
+            self.uploads,
+            self.main_server,
+            self.steps,
+            self.jobs,
+            lambda task: self.heartbeat.is_asked(task),
+            lambda: self.heartbeat.wake(only_news=True),
+        )
         self.overview = Overview(
             settings,
             self.store,
@@ -69,6 +80,7 @@ class Device:
             self.steps.turns,
             self.uploads,
             self.auto_train,
+            self.schedule,
         )
         self.heartbeat = Heartbeat(
             self.store, self.main_server, self.models, self.steps, self.jobs, self.overview
@@ -80,6 +92,7 @@ class Device:
         atexit.register(self.trainer.stop)
         self.heartbeat.start()
         self.auto_train.start()
+        self.schedule.start()
 
     def pictures_changed(self, task: str) -> None:
         """Pictures of ``task`` came, went or were labelled: tell of it, and train if told to."""

@@ -65,12 +65,18 @@ class Heartbeat:
         self._test_pictures: dict[str, int] = {}
         self._refusal: str | None = None
         self._not_before: dict[str, float] = {}
+        #: Tasks whose open round asks other devices.
+        self._not_asked: frozenset[str] = frozenset()
 
     def start(self) -> None:
         """Start all threads."""
         self._steps.turns.when_taken = self._stirred.set
         for work in (self._beat, self._beat_while_stirring, self._look_after_tasks):
             threading.Thread(target=work, name=work.__name__, daemon=True).start()
+
+    def is_asked(self, task: str) -> bool:
+        """Whether a task's open round, as far as is known, asks this device."""
+        return task not in self._not_asked
 
     def wake(self, only_news: bool = False) -> None:
         """A step was taken: tell the main server now, and look at every task again.
@@ -143,6 +149,9 @@ class Heartbeat:
                 for offer in greeting.tasks.values()
             ],
         )
+        self._not_asked = frozenset(
+            name for name, offer in greeting.tasks.items() if offer.round and not offer.round.asked
+        )
         self._look_now.set()
         return 0 if first and greeting.tasks else greeting.heartbeat_seconds
 
@@ -214,6 +223,8 @@ class Heartbeat:
         if row.version is None:
             self._models.offer_initial(task)
             return True
+        if task.mode == "async" and self._store.installed(task.name):
+            return False  # versions come one after the other; a training pulls the newest
         wanted = row.distributed_version
         if wanted is None or self._has(task.name, wanted, counts["test"]):
             return False

@@ -7,9 +7,10 @@ from shared.device.auto_train import AutoTrain
 from shared.device.main_server_client import MainServer
 from shared.device.models import GlobalModels
 from shared.device.progress import activity, with_times
+from shared.device.schedule_loop import ScheduleLoop
 from shared.device.settings import DeviceSettings
 from shared.device.store import Store
-from shared.device.tables import InstalledModel, PendingUpdate
+from shared.device.tables import InstalledModel, KnownTask, PendingUpdate
 from shared.device.trainer_process import Trainer
 from shared.device.turns import Turns
 from shared.device.uploads import Uploads
@@ -36,6 +37,7 @@ class Overview:
         turns: Turns,
         uploads: Uploads,
         auto_train: AutoTrain,
+        schedule: ScheduleLoop,
     ) -> None:
         self._settings = settings
         self._store = store
@@ -46,6 +48,7 @@ class Overview:
         self._turns = turns
         self._uploads = uploads
         self._auto_train = auto_train
+        self._schedule = schedule
         #: Why the main server does not take the heartbeat, if it answers and does not.
         self.refusal: str | None = None
 
@@ -65,7 +68,7 @@ class Overview:
             },
             "federation": self._store.federation(),
             "trainer": {"state": self._trainer.state, "pid": self._trainer.pid},
-            "tasks": {row.name: self._task(row.task) for row in rows},
+            "tasks": {row.name: self._task(row) for row in rows},
             "limits": self._settings.limits,
             "gone_pictures": self._gone_pictures([row.name for row in rows]),
         }
@@ -140,7 +143,8 @@ class Overview:
         # Before the main server has told its tasks, none is known to be gone.
         return self._uploads.of_gone_tasks(tasks) if self._store.federation() else {}
 
-    def _task(self, task: Task) -> dict[str, Any]:
+    def _task(self, row: KnownTask) -> dict[str, Any]:
+        task = row.task
         installed = self._store.installed(task.name)
         jobs = self._jobs.recent(task.name, limit=_JOBS_LOOKED_AT)
         running = [_running(job) for job in jobs if job.status == "running"]
@@ -157,6 +161,7 @@ class Overview:
             },
             "auto_train": self._auto_train.is_on(task.name),
             "auto_train_problem": self._auto_train.problems.get(task.name),
+            "schedule": self._schedule.status(row),
             "version": installed.version if installed else None,
             "evaluation": _evaluation(installed),
             "pending": _pending(self._store.pending(task.name)),

@@ -70,7 +70,8 @@ class Status(BaseModel):
     """How a device is."""
 
     device: str
-    url: str
+    #: None: the main server cannot call it, it comes by itself.
+    url: str | None
     main_server: dict[str, Any]
     federation: str | None
     trainer: dict[str, Any]

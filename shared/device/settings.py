@@ -2,11 +2,12 @@
 
 import ssl
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from shared.device.schedule import Kind, Schedule, Window
 from shared.federated.task import Name
 from shared.web.access.tls import client_context
 from shared.web.settings import ServerSettings
@@ -29,8 +30,8 @@ class DeviceSettings(ServerSettings):
     """Settings of a device; relative paths start from the current directory."""
 
     device_name: Name
-    #: Where the main server reaches this device.
-    device_url: Address
+    #: Where the main server reaches this device; empty: nowhere, it comes by itself.
+    device_url: Address | None = None
     #: Where a person's browser reaches its page, when that is another address.
     page_url: Address | None = None
     main_server_url: Address
@@ -61,6 +62,13 @@ class DeviceSettings(ServerSettings):
     auto_train: bool = False
     auto_train_epochs: int = Field(default=3, ge=1, le=1000)
     auto_train_quiet_seconds: float = Field(default=2, ge=0, le=3600)
+    #: When it trains and sends by itself: never, always, so many seconds after the last training,
+    #: or in a daily window such as "22:00-06:00" by this machine's clock.
+    schedule: Kind = "manual"
+    schedule_interval_seconds: float | None = Field(default=None, gt=0, le=366 * 24 * 3600)
+    schedule_window: str | None = None
+    #: Of which tasks; empty: all.
+    schedule_tasks: tuple[Name, ...] = ()
     #: The largest global model that is taken.
     most_model_bytes: int = Field(default=512 * 1024**2, gt=0)
     #: How long the main server may take to be connected, and to send or take the next bytes.
@@ -70,6 +78,36 @@ class DeviceSettings(ServerSettings):
     attempts: int = Field(default=3, ge=1, le=20)
     retry_seconds: float = Field(default=0.3, ge=0, le=60)
 
+    @field_validator("device_url", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: Any) -> Any:
+        return None if value == "" else value
+
+    @field_validator("schedule_window")
+    @classmethod
+    def _is_a_window(cls, value: str | None) -> str | None:
+        if value is not None:
+            Window.parse(value)
+        return value
+
+    @model_validator(mode="after")
+    def _somebody_says_when(self) -> Self:
+        if self.schedule == "manual" and self.device_url is None:
+            raise ValueError(
+                "device_url is missing: where the main server reaches this device. Only a device "
+                'with a schedule, "continuous" say, does without'
+            )
+        for kind, name in (("interval", "schedule_interval_seconds"), ("daily", "schedule_window")):
+            if (self.schedule == kind) != (getattr(self, name) is not None):
+                raise ValueError(f'{name} goes with schedule = "{kind}", and only with it')
+        return self
+
+    @property
+    def schedule_rule(self) -> Schedule:
+        """When it trains by itself."""
+        window = Window.parse(self.schedule_window) if self.schedule_window else None
+        return Schedule(self.schedule, self.schedule_interval_seconds or 0, window)
+
     @model_validator(mode="before")
     @classmethod
     def _state_is_named_after_the_device(cls, values: dict[str, Any]) -> dict[str, Any]:
@@ -78,7 +116,8 @@ class DeviceSettings(ServerSettings):
     @property
     def hosts(self) -> list[str]:
         """All host names this server answers for: its own address too."""
-        return [*super().hosts, urlsplit(self.device_url).hostname or ""]
+        own = urlsplit(self.device_url).hostname if self.device_url else None
+        return [*super().hosts, *([own] if own else [])]
 
     @property
     def limits(self) -> dict[str, int]:

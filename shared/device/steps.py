@@ -60,6 +60,7 @@ class Steps:
             version = base.model.version
             settings = TrainingSettings(**task.training.model_dump() | choice)
             file = self._store.new_file("updates", task.name)
+            sequence = self._store.next_sequence(task.name)
             asked = time.time()  # what is labelled anew from here on is not marked
             new = self._uploads.untrained(task)
             uploaded = self._uploads.for_trainer(task)
@@ -71,8 +72,12 @@ class Steps:
                 uploaded=uploaded,
                 start=str(self._store.model_file(base.model)),
                 settings=settings.model_dump(),
-                seed=_seed(task, self._settings.device_name, version),
-                header={"device": self._settings.device_name, "base_version": version},
+                seed=_seed(task, self._settings.device_name, version, sequence),
+                header={
+                    "device": self._settings.device_name,
+                    "base_version": version,
+                    "sequence": sequence,
+                },
                 output=str(file),
             )
             result = {
@@ -97,7 +102,7 @@ class Steps:
                 trained=time.time(),
                 answer=None,
             )
-            self._store.keep_update(row, federation, new, by_itself)
+            self._store.keep_update(row, federation, new, by_itself, sequence)
             had = [str(row[2]) for rows in uploaded.values() for row in rows]
             self._uploads.mark_trained(task, had, asked)
         return result
@@ -184,7 +189,11 @@ class Steps:
         return model
 
 
-def _seed(task: Task, device: str, version: int) -> int:
-    """Of the order of pictures: the same when this training is repeated, and only then."""
-    digest = sha256(f"{task.seed}/{device}/{version}".encode()).digest()
+def _seed(task: Task, device: str, version: int, sequence: int) -> int:
+    """Of the order of pictures: the same when this training is repeated, and only then.
+
+    In a synchronous task a device has one update of a version, in an asynchronous one many.
+    """
+    which = f"#{sequence}" if task.mode == "async" else f"{version}"
+    digest = sha256(f"{task.seed}/{device}/{which}".encode()).digest()
     return int.from_bytes(digest[:4]) >> 1

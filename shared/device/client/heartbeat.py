@@ -25,11 +25,13 @@ class Heartbeat:
 
     Attributes:
         status: gives what is told: the body of ``POST /clientstatus``.
+        is_away: whether the last one did not come through.
     """
 
     def __init__(self, main_server: MainServer) -> None:
         self._main_server = main_server
         self.status: Callable[[], dict[str, Any]] = dict
+        self.is_away = False
         self._changed = threading.Condition()
         self._greeting: Greeting | None = None
         self._refusal: FedbellError | None = None
@@ -43,6 +45,7 @@ class Heartbeat:
         greeting = self._main_server.tell(self.status())
         with self._changed:
             self._greeting, self._refusal = greeting, None
+            self.is_away = False
             self._changed.notify_all()
         return greeting
 
@@ -67,6 +70,15 @@ class Heartbeat:
         with self._changed:
             self._changed.notify_all()
 
+    def _note(self, error: Exception) -> None:
+        if not isinstance(error, FedbellError):
+            _log.exception("the heartbeat failed")
+        with self._changed:
+            self.is_away = is_passing(error)
+            if isinstance(error, FedbellError) and not self.is_away:
+                self._refusal = error
+            self._changed.notify_all()
+
     def _run(self) -> None:
         pause = _FIRST_PAUSE
         while True:
@@ -74,11 +86,6 @@ class Heartbeat:
                 time.sleep(self.beat().heartbeat_seconds)
                 pause = _FIRST_PAUSE
             except Exception as error:  # noqa: BLE001 - the next beat may work
-                if isinstance(error, FedbellError) and not is_passing(error):
-                    with self._changed:
-                        self._refusal = error
-                        self._changed.notify_all()
-                elif not isinstance(error, FedbellError):
-                    _log.exception("the heartbeat failed")
+                self._note(error)
                 time.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 - spreads clients
                 pause = min(2 * pause, _LONGEST_PAUSE)

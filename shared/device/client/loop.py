@@ -116,7 +116,8 @@ class Loop:
         elif self._is_done():
             return
         elif what := waits_for(self._progress, self._offer):
-            self._display.waits_for(what)
+            away = "the main server, which cannot be reached"
+            self._display.waits_for(away if self._heartbeat.is_away else what)
             self._heartbeat.wait(_LOOK_SECONDS)
         else:
             self._display.works()

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from shared.federated.weights import read_weights
 from tests.server import ROOT, Server, wait_until
 
 CHUNK = 40
@@ -70,6 +71,7 @@ class ClientProcess:
         self.environment: dict[str, str] = {"TF_NUM_INTRAOP_THREADS": "1"}
         self._output = directory / "output.txt"
         directory.mkdir(parents=True, exist_ok=True)
+        self._output.touch()
         usual = {
             "id": "alice",
             "server": url,
@@ -165,3 +167,12 @@ def versions(server: Server) -> dict[int, str]:
     """The SHA-256 of each version."""
     rows = server.get("/models?task=mnist&limit=500")["versions"]
     return {row["version"]: row["sha256"] for row in reversed(rows)}
+
+
+def weights(server: Server, version: int, directory: Path) -> dict[str, bytes]:
+    """The numbers of a version, by name of the array."""
+    answer = server.http.get(f"/models/{version}?task=mnist")
+    assert answer.is_success, answer.text
+    file = directory / f"{server.port}-{version}.safetensors"
+    file.write_bytes(answer.content)
+    return {name: array.tobytes() for name, array in read_weights(file).items()}

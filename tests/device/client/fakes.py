@@ -1,0 +1,262 @@
+"""A main server and a learner in memory, for the client's loop; and a kill at a chosen moment."""
+
+import hashlib
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from shared.device.client.calls import Calls
+from shared.device.client.display import LineDisplay
+from shared.device.client.heartbeat import Heartbeat
+from shared.device.client.learner import training_seed
+from shared.device.client.learning import OnEpoch
+from shared.device.client.loop import Loop
+from shared.device.client.settings import ClientSettings
+from shared.device.client.state import ClientState
+from shared.device.main_server_client import Greeting, MainServerAway
+from shared.device.remote import RemoteProblem
+from shared.federated.task import Task, TrainingSettings
+from shared.federated.update import UpdateHeader
+from shared.federated.weights import Schema, open_weights, read_weights, write_weights
+
+BACKBONE = "0" * 64
+FINGERPRINT = Schema((("w", (2,)),)).fingerprint(BACKBONE)
+CHUNK = 10
+
+
+class Killed(BaseException):
+    """The process ended here."""
+
+
+class Fate:
+    """Kills at moment number ``at``; 0 never does."""
+
+    def __init__(self, at: int = 0) -> None:
+        self.at, self.moments = at, 0
+
+    def moment(self) -> None:
+        """One at which a process may be killed."""
+        self.moments += 1
+        if self.moments == self.at:
+            raise Killed
+
+
+class FakeMainServer:
+    """Makes a version of each update that comes.
+
+    Attributes:
+        accepted: updates that count, in order.
+        versions: the number w[0] of each version's weights.
+        fails: called before each call; raises what goes wrong.
+    """
+
+    def __init__(self, directory: Path, task: Task) -> None:
+        self.directory = directory
+        directory.mkdir(exist_ok=True)
+        self.task = task
+        self.federation = "first"
+        self.accepted: list[bytes] = []
+        self.versions: list[Path] = []
+        self.fate = Fate()
+        self.fails: Callable[[str], None] = lambda _call: None
+        self.asks = True
+        self.calls: list[str] = []
+
+    def tell(self, _status: dict[str, Any]) -> Greeting:
+        """See MainServer."""
+        self._call("tell")
+        newest = len(self.versions) - 1 if self.versions else None
+        offer = {
+            "task": self.task.model_dump(mode="json"),
+            "version": newest,
+            "distributed_version": newest,
+            "round": {"number": 7, "asked": self.asks},
+        }
+        return Greeting.model_validate(
+            {
+                "federation": self.federation,
+                "heartbeat_seconds": 1,
+                "tasks": {self.task.name: offer},
+            }
+        )
+
+    def download(self, _task: str, _version: int | None, etag: str, target: Path) -> str | None:
+        """See MainServer."""
+        self._call("download")
+        if not self.versions:
+            raise RemoteProblem({"type": "urn:fedbell:problem:not-found", "status": 404})
+        content = self.versions[-1].read_bytes()
+        sha256 = hashlib.sha256(content).hexdigest()
+        if sha256 == etag:
+            return None
+        target.write_bytes(content)
+        self.fate.moment()
+        return sha256
+
+    def offer(self, _task: str, file: Path) -> None:
+        """See MainServer."""
+        self._call("offer")
+        if not self.versions:
+            self._make(read_weights(file))
+        self.fate.moment()
+
+    def send(self, _task: str, content: BinaryIO) -> dict[str, Any]:
+        """See MainServer."""
+        self._call("send")
+        body = content.read()
+        if body not in self.accepted:
+            file = self.directory / "update"
+            file.write_bytes(body)
+            with open_weights(file) as opened:
+                base = UpdateHeader.parse(opened.metadata).base_version
+                weights = dict(opened)
+            if self.task.mode == "sync" and base != len(self.versions) - 1:
+                raise RemoteProblem({"type": "stale-update", "status": 409, "detail": "Too old."})
+            self.accepted.append(body)
+            self._make(weights)
+        self.fate.moment()
+        return {"round": len(self.accepted)}
+
+    def headers(self) -> list[UpdateHeader]:
+        """Of the updates that count."""
+        return [header_of(body, self.directory / "update") for body in self.accepted]
+
+    def _call(self, name: str) -> None:
+        self.calls.append(name)
+        self.fails(name)
+        self.fate.moment()
+
+    def _make(self, weights: dict[str, Any]) -> None:
+        number = len(self.versions)
+        file = self.directory / f"{self.federation}-{number}"
+        metadata = {
+            "task": self.task.name,
+            "version": str(number),
+            "fingerprint": FINGERPRINT,
+            "federation": self.federation,
+        }
+        write_weights(file, weights, metadata)
+        self.versions.append(file)
+
+
+def header_of(body: bytes, file: Path) -> UpdateHeader:
+    """An update's header; ``file`` is written over."""
+    file.write_bytes(body)
+    with open_weights(file) as opened:
+        return UpdateHeader.parse(opened.metadata)
+
+
+class FakeLearner:
+    """What it learns is a function of where it starts, the chunk and the seed."""
+
+    fingerprint, backbone, num_samples = FINGERPRINT, BACKBONE, 3 * CHUNK
+
+    def __init__(self, task: Task, fate: Fate) -> None:
+        self._task = task
+        self._fate = fate
+
+    def write_initial(self, file: Path) -> None:
+        """See Learning."""
+        write_weights(file, {"w": np.ones(2, np.float32)})
+
+    def train(
+        self,
+        start: Path,
+        chunks: dict[int, int],
+        chunk: int,
+        settings: TrainingSettings,
+        base_version: int,
+        sequence: int,
+        output: Path,
+        on_epoch: OnEpoch,
+        should_stop: Callable[[], bool],
+    ) -> dict[int, int]:
+        """See Learning."""
+        assert not should_stop()
+        self._fate.moment()
+        random = np.random.default_rng(training_seed(self._task, "alice", sequence))
+        weights = read_weights(start)["w"] / 2 + chunk + random.random(2, np.float32)
+        on_epoch(1, {"loss": 1.0, "accuracy": 0.5})
+        learned = chunks | {chunk: CHUNK}
+        header = UpdateHeader(
+            task=self._task.name,
+            device="alice",
+            base_version=base_version,
+            num_samples=sum(learned.values()),
+            metrics={"loss": 1.0},
+            sequence=sequence,
+            fingerprint=FINGERPRINT,
+        )
+        write_weights(output, {"w": weights.astype(np.float32)}, header.as_metadata())
+        self._fate.moment()
+        return learned
+
+
+class StillHeartbeat(Heartbeat):
+    """Without a thread: it beats when somebody waits for it."""
+
+    def start(self) -> None:
+        """Nothing to start."""
+
+    def wait(self, seconds: float) -> None:
+        """Beat."""
+        self.beat()
+
+
+def away() -> MainServerAway:
+    """What a call raises while nobody answers."""
+    return MainServerAway("The main server cannot be reached.")
+
+
+class House:
+    """One client's state directory, its main server, and its runs one after the other."""
+
+    def __init__(self, directory: Path, task: Task) -> None:
+        self.state = directory / "state"
+        self.server = FakeMainServer(directory / "server", task)
+        self.settings = ClientSettings(
+            id="alice",
+            main_server_url="http://127.0.0.1:1",
+            task=task.name,
+            shards=(2, 4),
+            data=directory,
+            max_retries=2,
+            max_wait_seconds=0.001,
+        )
+
+    def run(self, until: Callable[[], bool], fate: Fate | None = None) -> None:
+        """One process: it ends when ``until`` is true after a call, or is killed."""
+        stopping = threading.Event()
+        self.server.fate = fate or Fate()
+        state = ClientState(self.state, self.settings.task)
+        main_server: Any = self.server
+        heartbeat = StillHeartbeat(main_server)
+        display = _Watching(stopping, until)
+        calls = Calls(self.settings, main_server, display, stopping)
+
+        def learner(task: Task) -> FakeLearner:
+            return FakeLearner(task, self.server.fate)
+
+        loop = Loop(self.settings, state, calls, heartbeat, display, learner, stopping)
+        heartbeat.status = loop.status
+        try:
+            loop.run()
+        finally:
+            state.close()
+
+
+class _Watching(LineDisplay):
+    """Ends the client when a condition has come true."""
+
+    def __init__(self, stopping: threading.Event, until: Callable[[], bool]) -> None:
+        super().__init__()
+        self._stopping, self._is_enough = stopping, until
+
+    def pushed(self, count: int, version: int) -> None:
+        """See Display."""
+        super().pushed(count, version)
+        if self._is_enough():
+            self._stopping.set()
