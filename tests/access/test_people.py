@@ -33,6 +33,7 @@ def test_without_a_token_everybody_is_an_operator(open_app: APIFlask) -> None:
     assert client.get("/devices").status_code == 200
     assert client.post("/aggregate_models").status_code == 409  # there is nothing to aggregate
     assert client.get("/login").headers["Location"] == "/"
+    assert client.post("/logout").headers["Location"] == "/"
     assert "Whoever reaches this server may do everything" in client.get("/access").text
     assert "Log out" not in client.get("/").text
 
@@ -72,6 +73,12 @@ def test_devices_need_no_person(app: APIFlask) -> None:
             assert answer.status_code == 200
     assert device.client.get("/devices", headers=device.headers).status_code == 401
     assert device.client.post("/aggregate_models", headers=device.headers).status_code == 401
+
+
+@pytest.mark.parametrize("token", ["\ud800", "é" * 20, 7, None, ["x"], "x" * 501])
+def test_a_token_that_is_none(app: APIFlask, token: Any) -> None:
+    answer = app.test_client().post("/login", json={"token": token})
+    assert answer.status_code in {400, 401}
 
 
 def test_a_person_logs_in_and_out(app: APIFlask) -> None:

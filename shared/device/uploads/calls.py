@@ -157,6 +157,7 @@ def blueprint(device: Device) -> APIBlueprint:
         if change.label is None and change.split is None:
             raise BadRequest("Nothing is to be changed: send a label, or a split.")
         row = uploads.change(task, _checked(picture), change.label, change.split)
+        uploads.tell(task.name, f"A picture is {row.label}, in {row.split}")
         device.pictures_changed(task.name)
         return task, row
 

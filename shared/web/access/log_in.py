@@ -70,8 +70,10 @@ def blueprint(people: People) -> APIBlueprint:
 
     @calls.post("/logout")
     def log_out() -> Response:
+        if not people.must_log_in:
+            return redirect("/", code=303)
         people.log_out()
-        return redirect("/login" if people.must_log_in else "/", code=303)
+        return redirect("/login", code=303)
 
     return calls
 

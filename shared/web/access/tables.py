@@ -8,7 +8,7 @@ class AccessTables(DeclarativeBase):
 
 
 class FailedLogIns(AccessTables):
-    """Wrong tokens from one address since the last right one.
+    """Wrong tokens from one address since somebody logged in there.
 
     ``address``: an IPv4 address, or the first 64 bits of an IPv6 one. ``blocked_until``: no token
     from there is looked at before.
