@@ -1,7 +1,6 @@
 """``fedbell evaluate``: how well a version of the global model does on a test set."""
 
 import json
-import os
 import tempfile
 from collections.abc import Sequence
 from contextlib import closing
@@ -15,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from shared.command_line.published_models import PublishedModels, token_of_the_environment
+from shared.command_line.quiet import quiet_libraries
 from shared.datasets.chunks import read_test
 from shared.errors import ConfigurationError, FedbellError
 from shared.federated.task import Task
@@ -157,12 +157,12 @@ def _read_task(file: Path, name: str) -> Task:
 
 def _measure(task: Task, weights: Path, samples: Any, backbones: Path) -> "Evaluation":
     """Raises WrongModel, BackboneMissing, BackboneUnfit, UnreadableWeights, SchemaMismatch."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # nothing of it is for people
-    # Here: TensorFlow takes seconds to import, and what is wrong before is told at once.
-    from shared.learning.direct import evaluate_on
-    from shared.learning.network import build_network
+    with quiet_libraries():
+        # Here: TensorFlow takes seconds to import, and what is wrong before is told at once.
+        from shared.learning.direct import evaluate_on
+        from shared.learning.network import build_network
 
-    network = build_network(task, backbones)
+        network = build_network(task, backbones)
     with open_weights(weights) as opened:
         made_for = opened.metadata.get("fingerprint", network.fingerprint)
         if made_for != network.fingerprint:
@@ -194,7 +194,7 @@ def _print(measured: _Measured) -> None:
 
 def _matrix(classes: Sequence[str], counts: Sequence[Sequence[int]]) -> Table:
     """A row for each right class, a column for each answered one."""
-    table = Table("right \\ answered", title="Confusion matrix", title_justify="left")
+    table = Table("right, answered", title="Confusion matrix", title_justify="left")
     for name in classes:
         table.add_column(name, justify="right")
     for name, row in zip(classes, counts, strict=True):

@@ -24,6 +24,8 @@ _UNSIGNED_BYTE = 8
 _GZIP = b"\x1f\x8b"
 #: Announced numbers a file may hold; MNIST's largest has 47 million.
 _MOST_BYTES = 1 << 30
+#: Of a picture, in pixels.
+_MOST_SIDE = 4096
 
 
 class BadIdxFile(FedbellError):
@@ -98,11 +100,11 @@ def open_idx(path: Path, dimensions: int) -> IdxFile:
         raise BadIdxFile(f"{path} is cut short within its header. Download it again.")
     shape = tuple(int(side) for side in np.frombuffer(header, ">u4", offset=4))
     size = math.prod(shape)
-    if not 0 < size <= _MOST_BYTES:
+    if not 0 < size <= _MOST_BYTES or max(shape[1:], default=1) > _MOST_SIDE:
         sides = " × ".join(map(str, shape))
         raise BadIdxFile(
             f"{path} announces {sides} bytes; there have to be some, and at most "
-            f"{_MOST_BYTES:,} are read."
+            f"{_MOST_BYTES:,} are read, and pictures of at most {_MOST_SIDE:,} pixels a side."
         )
     actual = path.stat().st_size
     if not _is_compressed(path) and actual != length + size:

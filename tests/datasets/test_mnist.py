@@ -5,11 +5,14 @@ import itertools
 import resource
 import struct
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shared.datasets.chunks import NoDataset, open_chunks, read_test
 from shared.datasets.idx import BadIdxFile, open_idx
@@ -102,6 +105,7 @@ BAD = {
     "half a header": (GOOD[:11], "cut short within its header"),
     "no picture": (idx(np.zeros((0, 28, 28))), "announces 0 × 28 × 28"),
     "too many": (struct.pack(">4I", 0x803, 2**32 - 1, 28, 28), "at most 1,073,741,824"),
+    "wide pictures": (idx(np.zeros((1, 2, 5000))), "at most 4,096 pixels a side"),
     "cut short": (GOOD[:-1], "cut short"),
     "surplus": (GOOD + b"\0", "goes on after"),
     "another number of pictures": (idx(np.zeros((6, 28, 28))), "holds 6 pictures and .* 7 labels"),
@@ -120,6 +124,28 @@ def test_a_bad_file_is_named(tmp_path: Path, content: tuple[bytes, str], compres
     with pytest.raises(BadIdxFile, match=sentence) as raised:
         read(tmp_path)
     assert str(path) in raised.value.detail
+
+
+@given(
+    header=st.binary(max_size=4) | st.just(b"\0\0\x08\3"),
+    sides=st.lists(st.integers(0, 2**32 - 1) | st.integers(0, 4), max_size=4),
+    body=st.binary(max_size=70),
+    compressed=st.booleans(),
+    most=st.none() | st.integers(0, 90),
+)
+def test_whatever_lies_there_is_read_whole_or_refused(
+    tmp_path_factory: pytest.TempPathFactory,
+    header: bytes,
+    sides: list[int],
+    body: bytes,
+    compressed: bool,
+    most: int | None,
+) -> None:
+    content = header + struct.pack(f">{len(sides)}I", *sides) + body
+    path = tmp_path_factory.getbasetemp() / "anything"
+    path.write_bytes((gzip.compress(content) if compressed else content)[:most])
+    with suppress(BadIdxFile):
+        assert idx(open_idx(path, 3).read()) == content
 
 
 def test_a_damaged_gzip_file_is_named(tmp_path: Path) -> None:
