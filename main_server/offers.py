@@ -7,6 +7,7 @@ from main_server.rounds import ABANDONED, AGGREGATED, OPEN, STEPS
 
 _NO_DEVICE = "No device is ready: what each of them says tells why."
 _NO_VERSION = "There is no global model yet: a device is preparing version 0."
+_COME = "Its devices come by themselves: they train and send without being asked."
 
 
 class Offer(NamedTuple):
@@ -28,15 +29,20 @@ def offers(
     trained: Collection[str],
     min_updates: int,
     version: int | None,
+    *,
+    quorum: int | None = None,
+    comes: Collection[str] = (),
 ) -> dict[str, Offer]:
     """Which steps can be taken now, and which of them comes next: at most one.
 
     Args:
         status: of the newest round; None when there is none.
         sent: devices whose update has come, in an open round.
-        ready: devices that can take part: online, without a problem, with pictures.
+        ready: devices that are asked and can take part: online, without a problem, with pictures.
         trained: devices that have trained in an open round and have it still.
         version: the newest; None when there is none.
+        quorum: how many updates the open round takes; None: any number.
+        comes: devices that can take part and cannot be called: they come by themselves.
 
     Returns:
         By step, in order.
@@ -44,15 +50,22 @@ def offers(
     to_train = set(ready) - set(trained) - set(sent)
     to_send = set(ready) & set(trained) - set(sent)
     is_open = status == OPEN
-    if version is None or not (ready or (is_open and sent)):
-        why = _NO_VERSION if ready else _NO_DEVICE
+    if is_full := is_open and quorum is not None and len(sent) >= quorum:
+        to_train = to_send = set()
+    if version is None or not (ready or comes or (is_open and sent)):
+        why = _NO_VERSION if ready or comes else _NO_DEVICE
         return {step: Offer(primary=False, reason=why) for step in STEPS}
     reasons = {
         "modeltrain": _no_training(status, ready, to_train, version),
         "sendmodel": None if is_open and to_send else _no_sending(status, sent, trained, version),
         "aggregate_models": _no_aggregation(status, len(sent), min_updates, version),
-        "send_model_clients": _no_distribution(status, ready, version),
+        "send_model_clients": _no_distribution(status, [*ready, *comes], version),
     }
+    if is_full:
+        full = f"The round takes the first {quorum} updates, and they are here."
+        reasons |= {"modeltrain": full, "sendmodel": full}
+    elif not ready and comes and status != AGGREGATED and not to_send:
+        reasons |= {"modeltrain": _COME, "sendmodel": _COME}
     if status == AGGREGATED:
         order: tuple[str, ...] = ("send_model_clients",)
     elif is_open:

@@ -13,6 +13,7 @@ from main_server.offers import offers
 from main_server.pages.device_rows import Current
 from main_server.pages.history import Curves, curves, history
 from main_server.pages.participants import Participant, participants
+from main_server.pages.round_words import ending
 from main_server.pages.step_words import DOES
 from main_server.pages.stepper import stepper
 from main_server.pages.work import JOBS_LOOKED_AT, announcement, in_words, work
@@ -126,6 +127,8 @@ def _now(server: MainServer, task: Task, devices: list[Participant]) -> dict[str
     jobs = server.jobs.recent(task.name, JOBS_LOOKED_AT)
     busy = any(job.status == "running" for job in jobs)
     status = newest.status if newest else None
+    asked = server.asking.now(task)
+    is_begun = row is None or row.status == OPEN
     current = stepper(
         Current(
             number=number,
@@ -135,13 +138,20 @@ def _now(server: MainServer, task: Task, devices: list[Participant]) -> dict[str
             offers=offers(
                 status,
                 [update.device for update in newest.updates] if newest else [],
-                [device.name for device in devices if device.is_ready],
+                [
+                    device.name
+                    for device in devices
+                    if device.is_ready and device.name in asked.names and not device.comes_by_itself
+                ],
                 trained(steps) if status == OPEN else set(),
                 task.min_updates,
                 version,
+                quorum=asked.row.quorum if asked.row else None,
+                comes=[each.name for each in devices if each.is_ready and each.comes_by_itself],
             ),
             busy=busy,
             version=version,
+            asked=asked.names if is_begun else None,
         )
     )
     began = min((step.started for step in steps if step.step == "modeltrain"), default=None)
@@ -156,6 +166,13 @@ def _now(server: MainServer, task: Task, devices: list[Participant]) -> dict[str
         "current": current,
         "steps_of_round": steps,
         "row": row,
+        "ending": ending(task, row, len(asked.names | asked.sent)),
+        "not_asked": [
+            device.name
+            for device in devices
+            if row and row.selected is not None and row.status == OPEN and device.num_samples
+            if device.name not in asked.names and device.name not in asked.resting()
+        ],
         "work": shown,
         "work_in_words": in_words(shown) if shown else "",
         "busy": busy,

@@ -1,10 +1,11 @@
 """What each step of a round is on each device. No Flask, no SQL."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from main_server.offers import Offer
 from main_server.pages.participants import Participant
+from main_server.pages.round_words import resting_in_words, update_in_words
 from main_server.pages.step_words import (
     BY_ITSELF,
     OF_DEVICE,
@@ -32,6 +33,9 @@ class DeviceRow:
         since: when it began what it is at, in seconds since 1970; None when it is at nothing.
         seconds: how long it took; None while it runs.
         can_retry: whether the step can be taken again on this device alone.
+        is_asked: whether the round waits for it.
+        can_wake: it is rested, and may be asked again at once.
+        outlier: why its update stands out from the others; None: it does not.
     """
 
     name: str
@@ -43,6 +47,9 @@ class DeviceRow:
     seconds: float | None = None
     attempts: int = 1
     can_retry: bool = False
+    is_asked: bool = True
+    can_wake: bool = False
+    outlier: str | None = None
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,7 @@ class Current:
         row: None for a round in which no device has trained yet.
         busy: a job of this task runs.
         version: the newest.
+        asked: the devices that its steps ask; None: every one.
     """
 
     number: int
@@ -62,6 +70,7 @@ class Current:
     offers: Mapping[str, Offer]
     busy: bool
     version: int | None
+    asked: frozenset[str] | None = None
 
     @property
     def status(self) -> str | None:
@@ -80,11 +89,23 @@ def device_rows(current: Current, name: str) -> list[DeviceRow]:
     devices = {device.name: device for device in current.participants}
     rows = [_row(current, step, devices.get(step.device)) for step in known.values()]
     rows += [
-        _row_of_silent(device, name)
+        _row_of_silent(current, device, name)
         for device in current.participants
         if device.name not in known and _is_awaited(current, device, name, bool(known))
     ]
-    return sorted(rows, key=lambda row: (_ORDER.index(row.kind), row.name))
+    if name == "sendmodel":
+        rows = [_with_update(current, row) for row in rows]
+    return sorted(rows, key=lambda row: (not row.is_asked, _ORDER.index(row.kind), row.name))
+
+
+def _with_update(current: Current, row: DeviceRow) -> DeviceRow:
+    """What its update is beside that it came: late, and far from the others."""
+    updates = {update.device: update for update in current.row.updates} if current.row else {}
+    update = updates.get(row.name)
+    if update is None or row.kind != "done":
+        return row
+    words = ", ".join(filter(None, (row.words, update_in_words(update))))
+    return replace(row, words=words, outlier=update.outlier)
 
 
 def _is_awaited(current: Current, device: Participant, name: str, begun: bool) -> bool:
@@ -132,7 +153,7 @@ def _row(current: Current, step: DeviceStep, device: Participant | None) -> Devi
         return _running(step, device)
     anew = device and not current.busy and _is_under_way(current, step.step)
     if device and anew and _began_after(device, step):
-        return _row_of_silent(device, step.step)
+        return _row_of_silent(current, device, step.step)
     seconds = None if step.finished is None else step.finished - step.started
     if step.state == FAILED:
         problem = step.problem or {}
@@ -182,17 +203,25 @@ def _running(step: DeviceStep, device: Participant | None) -> DeviceRow:
     )
 
 
-def _row_of_silent(device: Participant, name: str) -> DeviceRow:
+def _row_of_silent(current: Current, device: Participant, name: str) -> DeviceRow:
     """A device that this server has not asked, or that works by itself."""
     if activity := _at(device, name):
         words = f"by itself: {activity_in_words(activity)}"
         since = device.last_seen - activity.elapsed_seconds
         return DeviceRow(device.name, "running", "running", words, activity, since)
+    if current.asked is not None and device.name not in current.asked:
+        if device.rests_until is not None and current.number < device.rests_until:
+            words = resting_in_words(device.rests_until, device.failures)
+            return DeviceRow(device.name, "waiting", "rested", words, is_asked=False, can_wake=True)
+        return DeviceRow(
+            device.name, "waiting", "not asked", "not asked in this round", is_asked=False
+        )
     if not device.is_online:
         return DeviceRow(device.name, "lost", "lost", "Start it again, and it catches up.")
     if device.problem:
         return DeviceRow(device.name, "failed", "not ready", device.problem)
-    return DeviceRow(device.name, "waiting", "waiting")
+    words = "comes by itself" if device.comes_by_itself else ""
+    return DeviceRow(device.name, "waiting", "waiting", words)
 
 
 def _can_retry(current: Current, step: DeviceStep) -> bool:

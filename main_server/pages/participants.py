@@ -18,6 +18,9 @@ class Participant:
         problem: why it cannot take part.
         reservation: what it cannot do although it takes part.
         activity: what it is at, as long as it is there to tell.
+        comes_by_itself: nobody can call it.
+        failures: in how many rounds in a row it was asked and gave no update.
+        rests_until: the number of the first round that asks it again; None: it is not rested.
     """
 
     name: str
@@ -29,6 +32,9 @@ class Participant:
     problem: str | None
     reservation: str | None
     activity: Activity | None
+    comes_by_itself: bool = False
+    failures: int = 0
+    rests_until: int | None = None
 
     @property
     def is_ready(self) -> bool:
@@ -59,6 +65,9 @@ def participants(server: MainServer, task: str) -> list[Participant]:
                 problem=row.problem,
                 reservation=row.reservation,
                 activity=_activity(row.activity) if is_online else None,
+                comes_by_itself=device.url is None,
+                failures=row.failures,
+                rests_until=row.rests_until,
             )
         )
     return told

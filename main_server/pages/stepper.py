@@ -122,7 +122,7 @@ def _passed(current: Current) -> Sequence[str]:
 
 def _state(rows: Collection[DeviceRow], passed: bool, abandoned: bool) -> tuple[str, str]:
     """What a step is, in a kind and a word, by what its devices are."""
-    kinds = {row.kind for row in rows}
+    kinds = {row.kind for row in rows if row.is_asked}
     if any(row.since is not None for row in rows):
         return "running", "running"
     if "failed" in kinds:

@@ -1,4 +1,5 @@
-// Moments that go on counting: <time data-ago="seconds since 1970">, <span data-elapsed="…">.
+// Moments that go on counting: <time data-ago="seconds since 1970">, <span data-elapsed="…">; and
+// that count down: <time data-left="…">.
 // The server's clock counts: a page may be looked at from a machine whose clock is wrong.
 const ahead = Date.now() / 1000 - Number(document.body.dataset.now);
 export const now = () => Date.now() / 1000 - ahead;
@@ -30,6 +31,11 @@ function tick() {
   }
   for (const element of document.querySelectorAll("[data-elapsed]")) {
     write(element, duration(now() - Number(element.dataset.elapsed)));
+  }
+  for (const element of document.querySelectorAll("[data-left]")) {
+    const left = Number(element.dataset.left) - now();
+    write(element, duration(left));
+    if (left < 0 && left > -2) document.dispatchEvent(new CustomEvent("fedbell:changed"));
   }
 }
 

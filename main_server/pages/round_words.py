@@ -1,0 +1,61 @@
+"""Whom a round asks, when it ends, and how its updates count: in words. No Flask, no SQL."""
+
+from dataclasses import dataclass
+
+from main_server.asking import is_overdue
+from main_server.pages.step_words import count
+from main_server.rounds import OPEN
+from main_server.store.tables import ReceivedUpdate, Round
+from shared.federated.task import Task
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What an open round waits for.
+
+    Attributes:
+        needs: what it needs and what is here: "needs 2 of 3 updates, 1 is here".
+        deadline: when it ends, in seconds since 1970; None: when somebody aggregates.
+        missing: how many updates it waits for although its deadline has passed; 0 before.
+    """
+
+    needs: str
+    deadline: float | None
+    missing: int
+
+
+def ending(task: Task, row: Round | None, asked: int) -> Ending | None:
+    """When and with what a round ends; None where nothing but the four steps decides.
+
+    Args:
+        asked: how many devices it asks.
+    """
+    if row is None or row.status != OPEN or task.mode != "sync":
+        return None
+    if row.deadline is None and row.selected is None and task.min_updates == 1:
+        return None
+    here = len(row.updates)
+    if row.quorum is not None and task.rounds.over_selection:
+        needs = f"takes the first {row.quorum} of {count(asked, 'update')}"
+    else:
+        of = f" of {asked}" if asked >= task.min_updates else ""
+        noun = "update" if max(asked, task.min_updates) == 1 else "updates"
+        needs = f"needs {task.min_updates}{of} {noun}"
+    missing = max(0, task.min_updates - here) if is_overdue(row) else 0
+    return Ending(f"{needs}, {here} {'is' if here == 1 else 'are'} here", row.deadline, missing)
+
+
+def resting_in_words(rests_until: int | None, failures: int) -> str:
+    """Of a rested device: "rested until round 12 after 3 failures"."""
+    return f"rested until round {rests_until} after {count(failures, 'failure')}"
+
+
+def update_in_words(update: ReceivedUpdate) -> str:
+    """How an update counts: late, with which weight, and how far it went; may be empty."""
+    told = []
+    if update.weight is not None:
+        since = "" if update.base_version is None else f" (from version {update.base_version})"
+        told.append(f"late{since}: counted with weight {update.weight:.2f}")
+    if update.norm is not None:
+        told.append(f"norm of its change {update.norm:.3g}")
+    return ", ".join(told)

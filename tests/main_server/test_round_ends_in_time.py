@@ -1,0 +1,276 @@
+"""Rounds with an end: by deadline, by the first updates; late updates, rests, and selection."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from flask.testing import FlaskClient
+from safetensors.numpy import load
+
+from main_server.selection import ranking
+from tests.server import wait_until
+
+from .answering_device import AnsweringDevice
+from .conftest import ThinDevice, initial_weights
+from .deadlines import open_server
+
+Devices = Callable[[FlaskClient, int], list[AnsweringDevice]]
+
+
+@pytest.fixture
+def make_devices() -> Iterator[Devices]:
+    made: list[AnsweringDevice] = []
+
+    def make(client: FlaskClient, number: int) -> list[AnsweringDevice]:
+        devices = [AnsweringDevice(client, f"device{index}") for index in range(1, number + 1)]
+        made.extend(devices)
+        return devices
+
+    yield make
+    for each in made:
+        for event in each.held.values():
+            event.set()
+        each.close()
+
+
+def row(client: FlaskClient, number: int = 1) -> dict[str, Any]:
+    told: Any = client.get(f"/rounds/{number}").json
+    return dict(told)
+
+
+def distributed(client: FlaskClient, number: int = 1) -> dict[str, Any]:
+    def look() -> Any:
+        answer = client.get(f"/rounds/{number}")
+        is_through = answer.status_code == 200 and answer.json["status"] == "distributed"
+        return answer.json if is_through else None
+
+    found: dict[str, Any] = wait_until(look, 30)
+    return found
+
+
+def in_task(client: FlaskClient, device: str) -> dict[str, Any]:
+    rows = {each["name"]: each for each in client.get("/devices").json["devices"]}
+    told: dict[str, Any] = rows[device]["tasks"]["digits"]
+    return told
+
+
+def test_at_its_deadline_a_round_is_made_of_what_is_here(
+    tmp_path: Path, make_devices: Devices
+) -> None:
+    """By itself, without who was lost in the middle, once, and by one of two processes."""
+    client = open_server(tmp_path, "deadline_seconds = 3")
+    other = open_server(tmp_path, "deadline_seconds = 3")
+    _, second = make_devices(client, 2)
+    second.held["modeltrain"] = threading.Event()
+    begun = time.time()
+    answer = client.post("/modeltrain").json
+    assert time.time() - begun < 30
+    assert answer["devices"]["device1"]["num_samples"] == 10
+    error = answer["devices"]["device2"]["error"]
+    assert error["type"] == "urn:fedbell:problem:round-over"
+    assert "modeltrain/cancel" in second.asked
+    assert row(client)["status"] == "open"
+    assert begun + 3 <= row(client)["deadline"] <= time.time() + 3
+    assert client.post("/sendmodel?device=device1").status_code == 200
+    told = distributed(other)
+    assert told["updates"].keys() == {"device1"}
+    assert told["unchanged"] == {}
+    for name, array in initial_weights().items():
+        made = load(client.get("/models/latest", buffered=True).data)[name]
+        np.testing.assert_array_equal(made, array + 1)
+    jobs = [job["kind"] for job in client.get("/jobs").json["jobs"]]
+    assert jobs.count("auto_aggregate") == 1
+    assert in_task(client, "device2")["failures"] == 1
+    assert in_task(client, "device1")["failures"] == 0
+
+
+def test_whole_rounds_go_on_without_who_is_lost(tmp_path: Path, make_devices: Devices) -> None:
+    """Its deadline ends each round; whoever fails three times is rested, and tried again."""
+    client = open_server(tmp_path, "deadline_seconds = 2\nrest_after = 2\nrest_rounds = 2")
+    first, second = make_devices(client, 2)
+    second.held["modeltrain"] = threading.Event()
+    told = client.post("/run_rounds", json={"rounds": 4}).json["rounds"]
+    assert [each["updates"] for each in told] == [1, 1, 1, 1]
+    assert second.asked.count("modeltrain") == 2, "rested in rounds 3 and 4"
+    assert first.asked.count("modeltrain") == 4
+    rested = in_task(client, "device2")
+    assert (rested["failures"], rested["rests_until"]) == (2, 5)
+    log = client.get("/events.txt").text
+    assert "device2 gave no update in 2 rounds in a row: it is rested until round 5" in log
+    second.held.pop("modeltrain").set()
+    (told,) = client.post("/run_rounds", json={"rounds": 1}).json["rounds"]
+    assert (told["round"], told["updates"]) == (5, 2)
+    assert in_task(client, "device2") | {"failures": 0, "rests_until": None} == in_task(
+        client, "device2"
+    )
+
+
+def test_with_fewer_than_its_quorum_it_stays_open_until_that_is_here(
+    tmp_path: Path, make_devices: Devices
+) -> None:
+    client = open_server(tmp_path, "deadline_seconds = 0.5", min_updates=2)
+    first, second = make_devices(client, 2)
+    first.train()
+    assert first.send_trained().status_code == 200
+    wait_until(lambda: row(client)["overdue"], 20)
+    time.sleep(0.5)
+    told = row(client)
+    assert (told["status"], told["missing_updates"]) == ("open", 1)
+    assert "1 more update" in client.get("/").text
+    second.train()
+    assert second.send_trained().status_code == 200
+    assert distributed(client)["updates"].keys() == {"device1", "device2"}
+
+
+def test_a_server_that_starts_again_keeps_the_deadline(
+    tmp_path: Path, make_devices: Devices
+) -> None:
+    """Opened by one that did not look after it; another one finds it in the store."""
+    client = open_server(tmp_path, "deadline_seconds = 1")
+    client.application.extensions["fedbell"].auto_aggregate._is_due = lambda _: False
+    (first,) = make_devices(client, 1)
+    first.train()
+    assert first.send_trained().status_code == 200
+    time.sleep(1.5)
+    assert row(client)["status"] == "open"
+    distributed(open_server(tmp_path, "deadline_seconds = 1"))
+
+
+def test_the_first_updates_count(tmp_path: Path, make_devices: Devices) -> None:
+    client = open_server(tmp_path, "number = 2\nover_selection = 1")
+    devices = make_devices(client, 3)
+    devices[1].held["modeltrain"] = threading.Event()
+    (told,) = client.post("/run_rounds", json={"rounds": 1}).json["rounds"]
+    assert told["updates"] == 2
+    made = row(client)
+    assert (made["selected"], made["quorum"]) == (["device1", "device2", "device3"], 2)
+    assert made["updates"].keys() == {"device1", "device3"}
+    assert in_task(client, "device2")["failures"] == 0, "it is there, and was only slower"
+
+
+def test_who_is_asked_is_written_down_and_the_same_after_a_restart(
+    tmp_path: Path, make_devices: Devices
+) -> None:
+    client = open_server(tmp_path, "number = 2")
+    devices = make_devices(client, 4)
+    for number in range(1, 5):
+        assert client.post("/modeltrain").status_code == 200
+        again = open_server(tmp_path, "number = 2")
+        for step in ("sendmodel", "aggregate_models", "send_model_clients"):
+            assert again.post(f"/{step}").status_code == 200, step
+        told = row(client, number)
+        assert sorted(told["updates"]) == told["selected"]
+        assert len(told["selected"]) == 2
+    chosen = [row(client, number)["selected"] for number in range(1, 5)]
+    names = [device.name for device in devices]
+    assert chosen == [sorted(ranking(names, 7, number)[:2]) for number in range(1, 5)]
+    asked = sum(device.asked.count("modeltrain") for device in devices)
+    assert asked == 8
+    assert all(device.asked.count("aggmodel") == 4 for device in devices)
+
+
+def test_who_is_not_asked_is_refused_and_told_so(tmp_path: Path, make_devices: Devices) -> None:
+    client = open_server(tmp_path, "number = 1")
+    devices = {device.name: device for device in make_devices(client, 2)}
+    client.post("/modeltrain")
+    (asked,) = row(client)["selected"]
+    (name,) = devices.keys() - {asked}
+    other = devices[name]
+    other.train()
+    refused = other.send_trained()
+    assert (refused.status_code, refused.json["type"]) == (409, "urn:fedbell:problem:not-asked")
+    told = {each: devices[each].beat().json["tasks"]["digits"]["round"] for each in devices}
+    assert told == {
+        asked: {"number": 1, "asked": True, "deadline": None},
+        name: {"number": 1, "asked": False, "deadline": None},
+    }
+    assert f"Not asked in this round: {name}" in client.get("/").text
+    assert client.post(f"/modeltrain?device={name}").status_code == 200
+    assert row(client)["selected"] == ["device1", "device2"]
+    assert other.send_trained().status_code == 200
+
+
+def test_a_late_update_counts_less(tmp_path: Path, make_devices: Devices) -> None:
+    """(10 · 1 + 10 · (1 + 1)^-1 · 3) / (10 + 5), from a device that was quick and one that was
+    late."""
+    rounds = 'late_updates = "merge"\nstaleness_exponent = 1.0'
+    client = open_server(tmp_path, rounds)
+    first, second = make_devices(client, 2)
+    second.train()
+    late = second.update(
+        {name: array + 3 for name, array in initial_weights().items()}, base_version=0
+    )
+    first.train()
+    first.send_trained()
+    client.post("/aggregate_models")
+    client.post("/send_model_clients")
+    assert second.send(late).status_code == 200
+    first.adds = 0.0
+    first.train()
+    first.send_trained()
+    told = row(client, 2)["updates"]
+    assert (told["device2"]["base_version"], told["device2"]["weight"]) == (0, 0.5)
+    assert (told["device1"]["base_version"], told["device1"]["weight"]) == (None, None)
+    assert "counted with weight 0.50" in client.get("/").text
+    assert client.post("/aggregate_models").status_code == 200
+    made = load(client.get("/models/latest", buffered=True).data)
+    for name, array in initial_weights().items():
+        expected = ((array + 1) * 10 + (array + 3) * 5) / 15
+        np.testing.assert_allclose(made[name], expected, rtol=1e-6)
+
+
+def test_somebody_wakes_a_device(tmp_path: Path, make_devices: Devices) -> None:
+    client = open_server(tmp_path, "rest_after = 1\nrest_rounds = 5")
+    _, second = make_devices(client, 2)
+    second.failing["modeltrain"] = ("broken", "The lens is broken.")
+    client.post("/run_rounds", json={"rounds": 2})
+    assert second.asked.count("modeltrain") == 1
+    page = client.get("/").text
+    assert "rested until round 7" in page
+    assert "Wake device2" in page
+    answer = client.post("/modeltrain?device=device2")
+    assert answer.status_code == 502, "asked by name it is asked all the same"
+    assert client.post("/devices/nobody/wake").status_code == 404
+    assert client.post("/devices/device2/wake").json == {"device": "device2", "woken": ["digits"]}
+    assert client.post("/devices/device2/wake").json["woken"] == []
+    second.failing.clear()
+    assert client.post("/run_rounds", json={"rounds": 1}).json["rounds"][0]["updates"] == 2
+
+
+def test_when_all_are_rested_they_are_asked(tmp_path: Path, make_devices: Devices) -> None:
+    client = open_server(tmp_path, "rest_after = 1\nrest_rounds = 100", min_updates=2)
+    _, second = make_devices(client, 2)
+    client.post("/run_rounds", json={"rounds": 1})
+    third = make_devices(client, 3)[2]
+    third.failing["modeltrain"] = ("broken", "The lens is broken.")
+    client.post("/run_rounds", json={"rounds": 1})
+    assert in_task(client, "device3")["rests_until"] == 103
+    second.beat(problem="Clean the lens.")
+    third.failing.clear()
+    assert client.post("/run_rounds", json={"rounds": 1}).json["rounds"][0]["updates"] >= 2
+
+
+def test_devices_that_come_by_themselves(tmp_path: Path) -> None:
+    """No device can be called: nothing is asked, and the round is made of what comes."""
+    client = open_server(tmp_path, "deadline_seconds = 60", min_updates=2)
+    devices = [ThinDevice(client, name) for name in ("alice", "bob")]
+    for device in devices:
+        told = device.status(url=None).json["tasks"]["digits"]["round"]
+        assert told == {"number": 1, "asked": True, "deadline": None}
+        device.offer()
+    refused = client.post("/modeltrain")
+    assert refused.status_code == 409
+    assert "come by themselves" in refused.json["detail"]
+    for device in devices:
+        assert device.send().status_code == 200
+    told = devices[0].status(url=None).json["tasks"]["digits"]["round"]
+    assert told["deadline"] == row(client)["deadline"]
+    assert "come by themselves" in client.get("/").text
+    assert client.post("/aggregate_models").status_code == 200
+    assert client.post("/send_model_clients").json["devices"] == {}
+    devices[0].status(url=None, tasks={"digits": {"num_samples": 10, "version": 1}})
+    assert row(client)["status"] == "distributed"
