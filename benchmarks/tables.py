@@ -161,8 +161,29 @@ def _growth(result: dict[str, Any]) -> str:
     return "\n".join(parts)
 
 
+def _async(result: dict[str, Any]) -> str:
+    moments = [0.25, 0.5, 1.0]
+    rows = []
+    for way in result["ways"]:
+        accuracy = way["accuracy"]
+        rows.append(
+            [
+                way["name"],
+                f"{way['updates']}",
+                f"{way['updates_of_the_slow_one']}",
+                f"{way['versions']}",
+                *(f"{accuracy[round(part * (len(accuracy) - 1))]:.3f}" for part in moments),
+            ]
+        )
+    seconds = [f"accuracy after {part * result['seconds']:.0f} s" for part in moments]
+    head = ["way", "updates", "of them the slow one's", "versions", *seconds]
+    title = f"{result['clients']} clients that come by themselves, one of them 10 times slower"
+    return f"## {title}\n\n![Accuracy against time](async.svg)\n\n{_table(head, rows)}"
+
+
 _SECTIONS = {
     "growth": _growth,
+    "async": _async,
     "backbone_throughput": _runtimes,
     "federation_gain": _accuracy,
     "backbone_quality": _quality,

@@ -1,0 +1,61 @@
+"""The figure of benchmarks/async.py: accuracy against time, one line for each way."""
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+#: On white and on black alike: a grey for what is written, and colours of middle lightness.
+_GREY = "#808080"
+_COLOURS = ("#4e9bd6", "#e08a2e", "#3fae6c", "#c76bb5", "#c9534f")
+_LINES = ("-", "--", "-.", ":", (0, (1, 3)))
+
+
+def draw(ways: Sequence[dict[str, Any]]) -> bytes:
+    """Draw the accuracies of all ways.
+
+    Args:
+        ways: as the benchmark writes them; those of a slow network go into a panel of their own.
+
+    Returns:
+        An SVG document, UTF-8, without a background: it is read on light and on dark.
+    """
+    figure = Figure(figsize=(12, 5), layout="constrained")
+    FigureCanvasSVG(figure)
+    figure.patch.set_alpha(0)
+    left, right = figure.subplots(1, 2, sharey=True)
+    _panel(left, [way for way in ways if not way["round_trip_seconds"]], "One machine")
+    far = [way for way in ways if way["round_trip_seconds"]]
+    _panel(right, far, "Round trips of 50 and 200 ms, 1 % of connections reset")
+    left.set_ylabel("Accuracy on the test pictures")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()
+
+
+def _panel(axes: Axes, ways: Sequence[dict[str, Any]], title: str) -> None:
+    for index, way in enumerate(ways):
+        axes.plot(
+            way["seconds"],
+            way["accuracy"],
+            color=_COLOURS[index % len(_COLOURS)],
+            linestyle=_LINES[index % len(_LINES)],
+            label=way["name"],
+        )
+    axes.set_title(title, color=_GREY, fontsize=11)
+    axes.set_xlabel("Seconds since the first update")
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.set_ylim(0.5, 1)
+    axes.patch.set_alpha(0)
+    axes.grid(alpha=0.3, color=_GREY)
+    axes.tick_params(colors=_GREY, which="both")
+    for part in (axes.xaxis.label, axes.yaxis.label):
+        part.set_color(_GREY)
+    for spine in axes.spines.values():
+        spine.set_color(_GREY)
+    if ways:
+        axes.legend(labelcolor=_GREY, framealpha=0, loc="lower right")
