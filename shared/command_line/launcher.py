@@ -9,6 +9,7 @@ end of a pipe: when the launcher is killed, it closes, and they stop by themselv
 import http.client
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import threading
@@ -162,7 +163,7 @@ def _wait_until_ready(running: list[Running], stop: threading.Event, seconds: fl
 
 def _readiness(server: Server) -> str:
     """The status that /readyz answers with, or why there is none."""
-    connection = http.client.HTTPConnection(server.reached_at, server.port, timeout=5)
+    connection = _connection(server)
     try:
         # Every server answers for localhost, whatever address it listens on.
         connection.request("GET", "/readyz", headers={"Host": "localhost"})
@@ -171,6 +172,22 @@ def _readiness(server: Server) -> str:
         return str(error) or type(error).__name__
     finally:
         connection.close()
+
+
+def _connection(server: Server) -> http.client.HTTPConnection:
+    """To a server of our own; over TLS if it was told to. It may be reached by another name than
+    this, so its certificate is not checked; it is shown its own where it asks for one."""
+    certificate = os.environ.get("TLS_CERTIFICATE")
+    if not certificate:
+        return http.client.HTTPConnection(server.reached_at, server.port, timeout=5)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    try:
+        context.load_cert_chain(certificate, os.environ.get("TLS_KEY") or None)
+    except OSError as error:
+        raise ConfigurationError(f"TLS_CERTIFICATE and TLS_KEY: {error}.") from error
+    return http.client.HTTPSConnection(server.reached_at, server.port, timeout=5, context=context)
 
 
 def _watch(running: list[Running], stop: threading.Event, say: Callable[[str], None]) -> bool:

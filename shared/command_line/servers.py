@@ -46,7 +46,7 @@ class Server:
     def url(self) -> str:
         """Its address, for other programs on this machine."""
         host = f"[{self.reached_at}]" if ":" in self.reached_at else self.reached_at
-        return f"http://{host}:{self.port}"
+        return f"{'https' if os.environ.get('TLS_CERTIFICATE') else 'http'}://{host}:{self.port}"
 
 
 def device_names(root: Path) -> list[str]:
