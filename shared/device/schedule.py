@@ -30,8 +30,8 @@ class Window:
         found = _WINDOW.fullmatch(text)
         if not found:
             raise ValueError(f'{text!r} is no window such as "22:00-06:00"')
-        hours = [int(part) for part in found.groups()]
-        window = cls(time(*hours[:2]), time(*hours[2:]))
+        first, second, third, fourth = (int(part) for part in found.groups())
+        window = cls(time(first, second), time(third, fourth))
         if window.begins == window.ends:
             raise ValueError(f'{text!r} ends when it begins; for all day use "continuous"')
         return window

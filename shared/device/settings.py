@@ -2,10 +2,10 @@
 
 import ssl
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from shared.device.schedule import Kind, Schedule, Window
 from shared.federated.task import Name
@@ -30,8 +30,17 @@ class DeviceSettings(ServerSettings):
     """Settings of a device; relative paths start from the current directory."""
 
     device_name: Name
+    #: When it trains and sends by itself: never, always, so many seconds after the last training,
+    #: or in a daily window such as "22:00-06:00" by this machine's clock.
+    schedule: Kind = "manual"
+    schedule_interval_seconds: float | None = Field(
+        default=None, gt=0, le=366 * 24 * 3600, validate_default=True
+    )
+    schedule_window: str | None = Field(default=None, validate_default=True)
+    #: Of which tasks; empty: all.
+    schedule_tasks: tuple[Name, ...] = ()
     #: Where the main server reaches this device; empty: nowhere, it comes by itself.
-    device_url: Address | None = None
+    device_url: Address | None = Field(default=None, validate_default=True)
     #: Where a person's browser reaches its page, when that is another address.
     page_url: Address | None = None
     main_server_url: Address
@@ -62,13 +71,6 @@ class DeviceSettings(ServerSettings):
     auto_train: bool = False
     auto_train_epochs: int = Field(default=3, ge=1, le=1000)
     auto_train_quiet_seconds: float = Field(default=2, ge=0, le=3600)
-    #: When it trains and sends by itself: never, always, so many seconds after the last training,
-    #: or in a daily window such as "22:00-06:00" by this machine's clock.
-    schedule: Kind = "manual"
-    schedule_interval_seconds: float | None = Field(default=None, gt=0, le=366 * 24 * 3600)
-    schedule_window: str | None = None
-    #: Of which tasks; empty: all.
-    schedule_tasks: tuple[Name, ...] = ()
     #: The largest global model that is taken.
     most_model_bytes: int = Field(default=512 * 1024**2, gt=0)
     #: How long the main server may take to be connected, and to send or take the next bytes.
@@ -80,27 +82,23 @@ class DeviceSettings(ServerSettings):
 
     @field_validator("device_url", mode="before")
     @classmethod
-    def _empty_is_none(cls, value: Any) -> Any:
-        return None if value == "" else value
+    def _is_given_where_people_say_when(cls, value: Any, before: ValidationInfo) -> Any:
+        if not value and before.data.get("schedule") == "manual":
+            raise ValueError(
+                "it is missing: where the main server reaches this device. Only a device with a "
+                'schedule, "continuous" say, does without'
+            )
+        return value or None
 
-    @field_validator("schedule_window")
+    @field_validator("schedule_interval_seconds", "schedule_window")
     @classmethod
-    def _is_a_window(cls, value: str | None) -> str | None:
-        if value is not None:
+    def _goes_with_its_schedule(cls, value: Any, before: ValidationInfo) -> Any:
+        kind = "daily" if before.field_name == "schedule_window" else "interval"
+        if (before.data.get("schedule") == kind) != (value is not None):
+            raise ValueError(f'it goes with schedule = "{kind}", and only with that')
+        if isinstance(value, str):
             Window.parse(value)
         return value
-
-    @model_validator(mode="after")
-    def _somebody_says_when(self) -> Self:
-        if self.schedule == "manual" and self.device_url is None:
-            raise ValueError(
-                "device_url is missing: where the main server reaches this device. Only a device "
-                'with a schedule, "continuous" say, does without'
-            )
-        for kind, name in (("interval", "schedule_interval_seconds"), ("daily", "schedule_window")):
-            if (self.schedule == kind) != (getattr(self, name) is not None):
-                raise ValueError(f'{name} goes with schedule = "{kind}", and only with it')
-        return self
 
     @property
     def schedule_rule(self) -> Schedule:

@@ -55,6 +55,33 @@ def test_a_wrong_line_is_named(tmp_path: Path, line: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("lines", "name"),
+    [
+        ('device_url = ""', "device_url: Value error, it is missing"),
+        ('schedule = "daily"', "schedule_window"),
+        ('schedule_window = "22:00-06:00"', "schedule_window"),
+        ('schedule = "daily"\nschedule_window = "10 to 6"', "is no window"),
+        ('schedule = "interval"', "schedule_interval_seconds"),
+        ('schedule = "hourly"', "schedule"),
+    ],
+)
+def test_a_schedule_that_cannot_be_is_told(tmp_path: Path, lines: str, name: str) -> None:
+    text = GOOD.replace('device_url = "http://door:8001/"\n', "") if "device_url" in lines else GOOD
+    with pytest.raises(ConfigurationError) as error:
+        DeviceSettings.load(write(tmp_path, text + lines))
+    assert name in error.value.detail
+    assert "\n" not in error.value.detail
+
+
+def test_with_a_schedule_a_device_needs_no_address(tmp_path: Path) -> None:
+    text = GOOD.replace('device_url = "http://door:8001/"', 'schedule = "continuous"')
+    settings = DeviceSettings.load(write(tmp_path, text))
+    assert settings.device_url is None
+    assert settings.hosts == ["localhost", "127.0.0.1"]
+    assert str(settings.schedule_rule) == "continuous"
+
+
+@pytest.mark.parametrize(
     ("good", "bad", "name"),
     [
         ("http://main-server:8000", "http://main_server:8000", "underscore"),

@@ -92,15 +92,15 @@ class TerminalDisplay:
     def __init__(self, name: str, console: Console | None = None) -> None:
         self._name = name
         self._console = console or Console()
+        self._work, self._numbers, self._reason = "starts", "", ""
+        self._epoch, self._epochs, self._pushes = 0, 0, 0
+        self._until: float | None = None
         self._live = Live(
             console=self._console,
             get_renderable=self.picture,
             refresh_per_second=_FRAMES_A_SECOND,
             transient=True,
         )
-        self._work, self._numbers, self._reason = "starts", "", ""
-        self._epoch, self._epochs, self._pushes = 0, 0, 0
-        self._until: float | None = None
 
     def __enter__(self) -> "TerminalDisplay":
         self._live.start()

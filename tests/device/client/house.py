@@ -63,7 +63,7 @@ class ClientProcess:
         directory: for its state and what it says.
         url: of its main server.
         data: with the MNIST files.
-        options: further ones, by name without dashes.
+        options: further ones, by name without dashes; None: without a value.
     """
 
     def __init__(self, directory: Path, url: str, data: Path, **options: Any) -> None:
@@ -90,7 +90,7 @@ class ClientProcess:
         """Start it, perhaps with other options than usual."""
         arguments = []
         for name, value in (self.options | options).items():
-            told = value if isinstance(value, tuple) else (value,)
+            told = () if value is None else value if isinstance(value, tuple) else (value,)
             arguments += [f"--{name.replace('_', '-')}", *map(str, told)]
         with self._output.open("ab") as output:
             self._process = subprocess.Popen(

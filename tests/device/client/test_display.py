@@ -1,0 +1,53 @@
+"""What a terminal and a log show of a client."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from shared.device.client.display import LineDisplay, TerminalDisplay
+
+
+def _shown(display: TerminalDisplay) -> str:
+    console = Console(file=io.StringIO(), width=120, color_system=None)
+    console.print(display.picture())
+    text = console.file
+    assert isinstance(text, io.StringIO)
+    return text.getvalue()
+
+
+def test_a_terminal_shows_where_the_client_is() -> None:
+    display = TerminalDisplay("alice", Console(file=io.StringIO()))
+    assert "alice  starts" in _shown(display)
+    display.trains(2, 3, 7, 4)
+    display.epoch(1, 0.51234, 0.875)
+    display.pushed(5, 6)
+    shown = _shown(display)
+    for part in ("chunk 2 of 3, version 7", "epoch 1/4", "loss 0.5123", "accuracy 0.8750"):
+        assert part in shown
+    assert "pushed 5" in shown
+
+    display.waits("could not push the update: nobody answers", 42)
+    assert "could not push the update: nobody answers; the next try is in 42 s" in _shown(display)
+    display.waits_for("a newer version than 7")
+    assert "waits for a newer version than 7" in _shown(display)
+    display.works()
+    assert "waits" not in _shown(display)
+
+
+def test_a_log_has_a_line_for_what_happens(capsys: pytest.CaptureFixture[str]) -> None:
+    display = LineDisplay()
+    display.trains(2, 3, 7, 4)
+    display.epoch(1, 0.51234, 0.875)
+    display.waits("could not pull", 1.26)
+    for _ in range(3):
+        display.waits_for("a newer version than 7")
+    display.works()
+    display.pushed(5, 7)
+    lines = [line.partition(" ")[2] for line in capsys.readouterr().out.splitlines()]
+    assert lines == [
+        "chunk 2 of 3, version 7, epoch 1/4: loss 0.5123, accuracy 0.8750",
+        "could not pull; the next try is in 1.3 s",
+        "waits for a newer version than 7",
+        "pushed update 5, which started from version 7",
+    ]
