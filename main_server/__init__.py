@@ -8,7 +8,7 @@ from main_server.pages import access, control, versions
 from main_server.routes import ROUTES
 from main_server.server import MainServer
 from main_server.settings import MainServerSettings
-from shared.web import events, health, job_calls, logs
+from shared.web import events, health, job_calls, logs, retention
 from shared.web.access import guard
 from shared.web.access.people import People, bearer
 from shared.web.app import create_base
@@ -36,6 +36,7 @@ def create_app(settings: MainServerSettings | None = None) -> APIFlask:
         ROUTES,
         is_device=lambda call: server.devices.tokens.find(bearer(call)) is not None,
     )
+    retention.init_app(app, server.database, settings.keep_events)
     for blueprint in (
         control.blueprint(server),
         versions.blueprint(server),

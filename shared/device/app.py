@@ -11,7 +11,7 @@ from shared.device.settings import DeviceSettings
 from shared.device.trainer_process import TRAINER_MODULE
 from shared.device.uploads import calls as upload_calls
 from shared.device.uploads import gone_calls
-from shared.web import events, health, job_calls, logs
+from shared.web import events, health, job_calls, logs, retention
 from shared.web.access import guard
 from shared.web.access.call_proof import Proofs
 from shared.web.access.people import People
@@ -41,6 +41,7 @@ def build(device_toml: Path, trainer_module: str = TRAINER_MODULE) -> APIFlask:
         ROUTES,
         is_main_server=Proofs(device.tokens.hashes),
     )
+    retention.init_app(app, device.store.database, settings.keep_events)
     for blueprint in (
         pages.blueprint(device),
         api.blueprint(device),

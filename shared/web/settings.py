@@ -38,6 +38,8 @@ class ServerSettings(BaseSettings):
     state_directory: Path
     #: Host names, separated by spaces, that this server answers for besides localhost.
     trusted_hosts: str = ""
+    #: How many events the log keeps at least, the newest ones.
+    keep_events: int = Field(default=100_000, ge=1000)
     #: What a device must know to be enrolled; empty: enrolment is open.
     join_token: str = Field(default="", repr=False)
     #: A file that holds join_token instead, for container secrets.
