@@ -65,6 +65,8 @@ class Jobs:
         self._directory = directory
         self._process = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
         self._controls: dict[str, JobControl] = {}
+        #: The ends of jobs that the store could not take, by job; it is told when it can.
+        self._untold: dict[str, dict[str, Any]] = {}
         self._alive = try_lock(self._lock_file(self._process))
         self._remove_what_is_old()
 
@@ -152,11 +154,29 @@ class Jobs:
             raise
         finally:
             del self._controls[control.job]
-            with self._database.write(durable) as session:
-                _end(session, control.job, status, result, problem, control.last_progress)
+            self._tell_end(control, durable, status=status, result=result, problem=problem)
         return result
 
+    def _tell_end(self, control: JobControl, durable: bool, **values: Any) -> None:
+        if control.last_progress is not None:
+            values["progress"] = control.last_progress
+        values["finished"] = time.time()
+        try:
+            with self._database.write(durable) as session:
+                _end(session, control.job, values)
+        except BaseException:
+            self._untold[control.job] = values
+            raise
+
+    def _tell_the_untold(self) -> None:
+        """A job whose end found the database away, or its disk full, is over all the same."""
+        for job, values in list(self._untold.items()):
+            with self._database.write() as session:
+                _end(session, job, values)
+            self._untold.pop(job, None)
+
     def _bury_the_lost(self) -> None:
+        self._tell_the_untold()
         running = select(Job.id, Job.process, Job.kind).where(
             Job.status == "running", Job.process != self._process
         )
@@ -170,7 +190,9 @@ class Jobs:
                 for row in candidates:
                     if row.process == process:
                         error = JobLost(f"Run {row.kind} again: nothing acknowledged is lost.")
-                        _end(session, row.id, "failed", None, error.as_problem(), None)
+                        problem = error.as_problem()
+                        told = {"status": "failed", "problem": problem, "finished": time.time()}
+                        _end(session, row.id, told)
             lock.release()
 
     def _remove_what_is_old(self) -> None:
@@ -188,16 +210,6 @@ class Jobs:
         return self._directory / f"{process}.lock"
 
 
-def _end(
-    session: Session,
-    job: str,
-    status: Status,
-    result: dict[str, Any] | None,
-    problem: dict[str, Any] | None,
-    last_progress: dict[str, Any] | None,
-) -> None:
-    values = {"status": status, "result": result, "problem": problem, "finished": time.time()}
-    if last_progress is not None:
-        values["progress"] = last_progress
+def _end(session: Session, job: str, values: dict[str, Any]) -> None:
     statement = update(JOBS).where(THIS_JOB, JOBS.c.status == "running").values(values)
     session.execute(statement, {"job": job})

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from shared.web.database import Database
+from shared.web.database import Database, DatabaseAway
 from shared.web.jobs import JobCancelled, JobControl, Jobs, JobTables
 from tests.server import wait_until
 
@@ -97,3 +97,25 @@ def test_another_process_may_cancel(open_jobs: Callable[[], Jobs]) -> None:
 
     with pytest.raises(JobCancelled):
         jobs.run("run_rounds", "digits", work)
+
+
+def test_a_job_whose_end_the_store_could_not_take_is_over_all_the_same(
+    open_database: Callable[[], Database], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = open_database()
+    jobs = Jobs(database, tmp_path / "processes")
+
+    def away(_durable: bool) -> None:
+        raise DatabaseAway("It is away.")
+
+    def work(control: JobControl) -> dict[str, Any]:
+        begun.append(control.job)
+        monkeypatch.setattr(database, "write", away)
+        return {"version": 1}
+
+    begun: list[str] = []
+    with pytest.raises(DatabaseAway):
+        jobs.run("aggregate_models", "digits", work)
+    monkeypatch.undo()
+    told = jobs.get(begun[0])
+    assert (told.status, told.result) == ("done", {"version": 1})

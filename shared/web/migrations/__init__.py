@@ -59,7 +59,7 @@ def bring_up_to_date(engine: Engine, chain: Path, tables: Sequence[MetaData]) ->
             )
         elif found != known[-1]:
             migrate(connection, chain)
-            _log.warning("the store was migrated from %s to %s", found or "none", known[-1])
+            _log.warning("the store was migrated from %s to %s", found or "before 0001", known[-1])
     engine.dispose()  # the connection was prepared for migrating alone
 
 
@@ -86,6 +86,8 @@ def migrate(connection: Connection, chain: Path) -> None:
     Raises:
         ConfigurationError: rows of SQLite refer to rows that are missing.
     """
+    # Its steps are told in one line of ours.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     from alembic import command
     from alembic.config import Config
 
