@@ -10,8 +10,8 @@ from filelock import FileLock, Timeout
 
 from shared.errors import FedbellError
 
-#: Longer than any version takes to be made, shorter than clients wait for an answer.
-_WAIT_SECONDS = 20.0
+#: Much longer than the versions before it take to be made; shorter than clients wait for an answer.
+_WAIT_SECONDS = 45.0
 #: How soon a process that waits sees that another one's turn is over.
 _LOOK_SECONDS = 0.002
 

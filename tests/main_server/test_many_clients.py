@@ -1,0 +1,156 @@
+"""Clients, up to 64, push and pull at once, on a real main server of two workers.
+
+What was acknowledged counts exactly once, versions only grow, and the recorded order of updates
+gives the same weights again, to the last bit. ``FEDBELL_LONG=1`` lets them work for two minutes.
+"""
+
+import os
+import sqlite3
+import time
+from collections.abc import Sequence
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from safetensors.numpy import load
+
+from shared.federated.aggregation import (
+    ASYNCHRONOUS_STRATEGIES,
+    NUM_SAMPLES,
+    Arrival,
+    ServerState,
+)
+from shared.federated.policies import AsynchronousSettings
+from shared.federated.update import Update
+from shared.federated.weights import Array
+from tests.server import Server, wait_until
+
+from .many_clients import Client, Pushed, first_weights, let_work, served
+
+LONG = os.environ.get("FEDBELL_LONG") == "1"
+BUFFERED_CLIENTS = 8
+#: Of each client, where it is not two minutes.
+UPDATES = 4
+SETTINGS = {
+    "average": AsynchronousSettings(rule="running_average"),
+    "buffered": AsynchronousSettings(rule="fedbuff", buffer_size=5),
+}
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(("number", "kills"), [(64, 0), (64 if LONG else 16, 2)])
+def test_many_clients_at_once(tmp_path: Path, number: int, kills: int) -> None:
+    with served(tmp_path) as server:
+        clients = [Client(server, f"client{index}", "average") for index in range(number)]
+        clients += [
+            Client(server, f"buffering{index}", "buffered") for index in range(BUFFERED_CLIENTS)
+        ]
+        for client in clients:
+            client.join()
+        end = time.monotonic() + 120
+
+        def goes_on(done: int) -> bool:
+            return time.monotonic() < end if LONG else done < UPDATES
+
+        def kill_it() -> None:
+            expected = UPDATES * len(clients)
+            for part in range(1, kills + 1):
+                wait_until(partial(_have_sent, clients, part * expected / 4), 300)
+                server.kill()
+                server.start()
+
+        let_work(clients, goes_on, kill_it)
+        assert [wrong for client in clients for wrong in client.wrong] == []
+        assert '" 500 ' not in server.log.read_text(errors="replace")
+        for task, settings in SETTINGS.items():
+            check(server, task, settings, [each for each in clients if each.task == task])
+
+
+def _have_sent(clients: Sequence[Client], updates: float) -> bool:
+    done = (each.round is not None for client in clients for each in [*client.pushed.values()])
+    return sum(done) > updates
+
+
+def check(
+    server: Server, task: str, settings: AsynchronousSettings, clients: Sequence[Client]
+) -> None:
+    sent = {sha256: each for client in clients for sha256, each in client.pushed.items()}
+    counted = {sha256: each for sha256, each in sent.items() if each.round is not None}
+    rows = recorded(server, task)
+    # Every acknowledged update, exactly once and in the round that was told; and no other.
+    assert len(rows) == len(counted)
+    assert {row["sha256"]: row["round"] for row in rows} == {
+        sha256: each.round for sha256, each in counted.items()
+    }
+    newest = server.http.get(f"/models/latest?task={task}")
+    assert int(newest.headers["Fedbell-Version"]) == max(row["version"] or 0 for row in rows)
+    for client in clients:
+        assert all(before < after for before, after in pairwise(client.seen))
+    versions, kept = replayed(rows, sent, settings)
+    assert kept[NUM_SAMPLES] == sum(
+        row["num_samples"] for row in rows if row["version"] is not None
+    )
+    assert state_of(server, task, max(versions)) == kept
+    for number in sorted(versions)[-10:]:
+        made = load(server.http.get(f"/models/{number}?task={task}").content)
+        assert {name: made[name].tobytes() for name in made} == {
+            name: versions[number][name].tobytes() for name in made
+        }, f"version {number}"
+
+
+def recorded(server: Server, task: str) -> list[dict[str, Any]]:
+    """The updates as they were counted, in order."""
+    query = """
+        SELECT rounds.number AS round, rounds.version, updates.number, updates.sha256,
+               updates.device, updates.num_samples, updates.base_version, updates.weight
+        FROM updates JOIN rounds ON rounds.id = updates.round_id
+        WHERE rounds.task = ? ORDER BY rounds.number, updates.number
+    """
+    connection = sqlite3.connect(server.state / "main_server.db")
+    connection.row_factory = sqlite3.Row
+    try:
+        return [dict(row) for row in connection.execute(query, [task])]
+    finally:
+        connection.close()
+
+
+def state_of(server: Server, task: str, version: int) -> Any:
+    connection = sqlite3.connect(server.state / "main_server.db")
+    try:
+        ((told,),) = connection.execute(
+            "SELECT state FROM versions WHERE task = ? AND version = ?", [task, version]
+        ).fetchall()
+    finally:
+        connection.close()
+    return httpx.Response(200, text=told).json()
+
+
+def replayed(
+    rows: Sequence[dict[str, Any]], sent: dict[str, Pushed], settings: AsynchronousSettings
+) -> tuple[dict[int, dict[str, Array]], dict[str, Any]]:
+    """All versions, by applying the recorded updates again in the recorded order."""
+    strategy = ASYNCHRONOUS_STRATEGIES[settings.rule]
+    versions, number = {0: first_weights()}, 0
+    kept: dict[str, Any] = {}
+    rounds: dict[int, list[dict[str, Any]]] = {}
+    for row in rows:
+        if row["version"] is not None:
+            rounds.setdefault(row["version"], []).append(row)
+    for version in sorted(rounds):
+        assert version == number + 1
+        arrivals = [
+            Arrival(
+                Update(
+                    row["device"], row["num_samples"], sent[row["sha256"]].weights, row["weight"]
+                ),
+                versions[row["base_version"]],
+            )
+            for row in rounds[version]
+        ]
+        made = strategy.next(ServerState(versions[number], kept), arrivals, settings)
+        number, kept = version, dict(made.kept)
+        versions[number] = {name: made.weights[name] for name in made.weights}
+    return versions, kept
