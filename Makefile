@@ -40,7 +40,7 @@ lint: development  ## style, types and who may import whom
 lock: development  ## choose the newest packages again and pin them
 	$(COMPILE) --upgrade --all-extras --output-file requirements/development.lock
 	$(COMPILE) --upgrade $(CONSTRAINED) --extra device --output-file requirements/device.lock
-	$(COMPILE) --upgrade $(CONSTRAINED) --output-file requirements/server.lock
+	$(COMPILE) --upgrade $(CONSTRAINED) --extra postgresql --output-file requirements/server.lock
 	$(COMPILE_GROUP) --upgrade --group flower --output-file requirements/flower.lock
 	$(COMPILE_GROUP) --upgrade --group runtimes --output-file requirements/runtimes.lock
 
