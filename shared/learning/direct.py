@@ -48,7 +48,8 @@ def train_on(
         samples: at least one.
         settings: epochs, batch size, learning rate, optimizer.
         seed: of the order of the pictures and of dropout. Equal seeds give equal bits on one
-            machine, once :func:`shared.learning.determinism.make_deterministic` was called.
+            machine with equally many threads (convolutions add up what each thread has), once
+            :func:`shared.learning.determinism.make_deterministic` was called.
         on_epoch: called after each epoch, counted from 1, with "loss" and "accuracy".
         should_stop: asked after each epoch, and a few times a second.
 

@@ -1,5 +1,8 @@
 """mnist_mlp and mnist_cnn: what they are made of, that they learn, and training on arrays."""
 
+import hashlib
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,15 @@ from tests.datasets.idx_files import write_digits
 from tests.learning.samples import make_pictures, make_task
 
 DIGITS = tuple("0123456789")
+TRAIN = """
+from shared.learning.determinism import make_deterministic
+from tests.learning.test_grey_networks import grey, learn, noise, sha256
+make_deterministic(5)
+for architecture in ("mnist_mlp", "mnist_cnn"):
+    network = grey(architecture)
+    learn(network, noise(70), seed=3)
+    print(sha256(network))
+"""
 SETTINGS = TrainingSettings(epochs=1, batch_size=32, learning_rate=0.05, optimizer="sgd")
 ARCHITECTURES = ["mnist_mlp", "mnist_cnn"]
 
@@ -41,6 +53,11 @@ def learn(network: Network, samples: Samples, **changes: Any) -> Any:
         "should_stop": lambda: False,
     }
     return train_on(network, samples, **(arguments | changes))
+
+
+def sha256(network: Network) -> str:
+    arrays = network.weights().values()
+    return hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
 
 
 def same(one: Any, other: Any) -> bool:
@@ -181,6 +198,20 @@ def test_training_on_arrays_is_the_training_of_a_device() -> None:
     arguments = (None, lambda *_: None, lambda: False)
     assert train(network, features, samples.labels, SETTINGS, 5, *arguments) == history
     assert same(network.weights(), ours)
+
+
+def test_equal_seeds_give_equal_bits_in_another_process() -> None:
+    elsewhere = subprocess.run(
+        [sys.executable, "-c", TRAIN], check=True, capture_output=True, text=True, timeout=180
+    )
+    here = []
+    for architecture in ARCHITECTURES:
+        network = grey(architecture)
+        for seed in (4, 3):
+            network.reset()
+            learn(network, noise(70), seed=seed)
+        here.append(sha256(network))
+    assert elsewhere.stdout.split() == here
 
 
 def test_a_training_that_is_stopped_changes_nothing() -> None:
