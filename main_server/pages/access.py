@@ -36,10 +36,12 @@ def blueprint(server: MainServer, people: People) -> APIBlueprint:
     @pages.input(AccessQuery, location="query")
     def access_page(query_data: AccessQuery) -> Response:
         newest = newest_id(server.database)
-        devices = server.devices.all()
+        task, devices = server.task(query_data.task), server.devices.all()
         return page(
             "access.html",
-            task_name=server.task(query_data.task).name,
+            task=task,
+            tasks=list(server.tasks),
+            task_name=task.name,
             live_after=newest,
             devices=devices,
             online={each.name for each in devices if server.is_online(each.last_seen)},

@@ -54,6 +54,9 @@ def test_a_viewer_looks_and_changes_nothing(app: APIFlask) -> None:
     client = app.test_client()
     for path in ("/", "/devices", "/metrics", "/access"):
         assert client.get(path, headers=bearer(VIEWER)).status_code == 200
+    ThinDevice(client, "device1").status()
+    assert "An operator may." in client.get("/access", headers=bearer(VIEWER)).text
+    assert "Revoke device1" in client.get("/access", headers=bearer(ADMIN)).text
     for path in ("/aggregate_models", "/devices/x/revoke", "/access/devices/x/forget"):
         refused = client.post(path, headers=bearer(VIEWER))
         assert refused.status_code == 403

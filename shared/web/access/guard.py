@@ -59,6 +59,8 @@ def init_app(
         if not people.must_log_in:
             g.role = who.OPERATOR
             return None
+        if allowed is Who.ANYBODY and not request.endpoint.startswith("access."):
+            return None  # whoever it is; nothing is read for that
         if allowed is Who.DEVICE or (allowed is Who.DEVICE_OR_VIEWER and is_device(request)):
             return None
         g.role = people.role_by_session()
@@ -79,7 +81,6 @@ def init_app(
         lambda: {
             "role": g.get("role"),
             "must_log_in": people.must_log_in,
-            "access_page": "/access" if "access_pages.access_page" in table else None,
         }
     )
 
