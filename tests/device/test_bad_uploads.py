@@ -68,11 +68,11 @@ def test_a_body_without_an_end_is_refused_while_it_comes(
 
 
 def test_uploads_that_stall_give_their_threads_back(main_server: Server, tmp_path: Path) -> None:
-    with own_device(main_server, tmp_path, ANSWER_SECONDS="1") as device:
+    with own_device(main_server, tmp_path, ARRIVAL_SECONDS="1") as device:
         stalled = [say(device, "Content-Length: 100000") for _ in range(20)]
         wait_until(lambda: device.http.get("/healthz").is_success, 20)
         for connection in stalled:
-            assert answer_of(connection).startswith("HTTP/1.1 400 ")
+            assert answer_of(connection).startswith("HTTP/1.1 408 ")
 
 
 def test_bad_files_lose_no_good_one(device: Server) -> None:

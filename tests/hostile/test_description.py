@@ -32,7 +32,7 @@ _IS_LONG = "FEDBELL_FUZZ" in os.environ
 schemathesis.serializer.alias("application/vnd.safetensors", "application/octet-stream")
 
 _settings = settings(
-    max_examples=200 if _IS_LONG else 8,
+    max_examples=200 if _IS_LONG else 5,
     deadline=None,
     derandomize=not _IS_LONG,
     database=None,
@@ -72,14 +72,10 @@ def main(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server.stop()
 
 
-@pytest.fixture(scope="module")
-def device(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+@pytest.fixture
+def device(federation: Federation) -> Server:
     """A device with few pictures and its main server."""
-    federation = Federation(tmp_path_factory.mktemp("federation"), devices=("device1",))
-    federation.write_pictures()
-    federation.start()
-    yield federation.devices["device1"]
-    federation.close()
+    return federation.devices["device1"]
 
 
 def _check_all(server: Server, **headers: str) -> None:

@@ -6,9 +6,12 @@ import re
 MOST_HEAD_BYTES = 32 * 1024
 #: So much of a body has come before a thread takes the call: all of most bodies.
 FIRST_BODY_BYTES = 64 * 1024
+#: A body that is announced to be larger is refused at once, or taken by who expects such: the
+#: application knows.
+_LARGE_BYTES = 1024**3
 
 _END = b"\r\n\r\n"
-_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,18})[ \t]*\r\n")
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,30})[ \t]*\r\n")
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding:")
 _WAITS_FOR_LEAVE = re.compile(rb"\r\nexpect:")
 
@@ -45,8 +48,8 @@ class Arrival:
             self._wanted = 0
         elif _CHUNKED.search(head):
             self._wanted = None
-        elif length:
-            self._wanted = min(int(length.group(1)), FIRST_BODY_BYTES)
+        elif length and (announced := int(length.group(1))) <= _LARGE_BYTES:
+            self._wanted = min(announced, FIRST_BODY_BYTES)
 
     @property
     def has_head(self) -> bool:

@@ -9,6 +9,7 @@ Builds on the insides of gunicorn.workers.gthread, version 27; tests/hostile/tes
 tells when they have changed.
 """
 
+import json
 import logging
 import ssl
 import time
@@ -41,10 +42,23 @@ _REST_SECONDS = 0.2
 #: A worker that stops gives calls that are on their way so long to be here.
 _STOP_SECONDS = 1.0
 
-_TOO_LATE = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-_TOO_LONG = (
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
-    b"Connection: close\r\nContent-Length: 0\r\n\r\n"
+
+def _answer(status: int, title: str, detail: str) -> bytes:
+    """An answer of this loop itself; all others are the application's."""
+    members = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    body = json.dumps(members).encode()
+    head = (
+        f"HTTP/1.1 {status} {title}\r\nConnection: close\r\n"
+        f"Content-Type: application/problem+json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+_TOO_LATE = _answer(
+    408, "Request Timeout", "The call did not come in time. Nothing was changed; send it again."
+)
+_TOO_LONG = _answer(
+    431, "Request Header Fields Too Large", "The call's line and headers are too long."
 )
 
 
