@@ -12,7 +12,7 @@ COMPILE_GROUP := .venv/bin/uv pip compile --quiet --universal --generate-hashes 
 COMPILE := $(COMPILE_GROUP) pyproject.toml
 CONSTRAINED := --constraint requirements/development.lock
 
-.PHONY: help run up test test-faults lint lock dataset pretrain bench bench-quick compared screenshots clean-state environment development
+.PHONY: help run up test test-faults test-fuzz lint lock dataset pretrain bench bench-quick compared screenshots clean-state environment development
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -30,6 +30,9 @@ test: development  ## run the tests
 
 test-faults: development  ## kill servers at every point there is; takes long
 	@FEDBELL_FAULTS=all $(VENV) -m pytest tests/faults
+
+test-fuzz: development  ## send both servers what nobody should, ten thousand times; takes long
+	@FEDBELL_FUZZ=1 $(VENV) -m pytest tests/hostile --timeout 7200
 
 lint: development  ## style, types and who may import whom
 	@$(VENV) -m ruff check .
