@@ -9,6 +9,7 @@ when an older version was promoted before devices had anything of it.
 from collections.abc import Collection
 
 from shared.errors import FedbellError
+from shared.federated.aggregation.staleness import polynomial_weight
 from shared.federated.task import Task
 from shared.federated.update import UpdateHeader
 from shared.federated.weights import SchemaMismatch
@@ -94,22 +95,14 @@ def check_update(
         return 1.0
     is_late = header.base_version < base_version
     if is_late and task.rounds.late_updates == "merge":
-        return late_weight(base_version - header.base_version, task.rounds.staleness_exponent)
+        staleness = base_version - header.base_version
+        return polynomial_weight(staleness, task.rounds.staleness_exponent)
     over = " That version's round is over." if is_late else ""
     raise StaleUpdate(
         f"The update starts from version {header.base_version}; the round starts from "
         f"version {base_version}.{over} Run modeltrain on {device}, then sendmodel.",
         base_version=base_version,
     )
-
-
-def late_weight(staleness: int, exponent: float) -> float:
-    """The staleness weight (1 + staleness)^-exponent of FedAsync (Xie 2019, arXiv:1903.03934).
-
-    Args:
-        staleness: how many versions ago the update started.
-    """
-    return float((1 + staleness) ** -exponent)
 
 
 def check_place(

@@ -32,13 +32,6 @@ class StepRunning(FedbellError):
     title = "A step is running already"
 
 
-class NoRounds(FedbellError):
-    """Whole rounds of a task that has none."""
-
-    status = 409
-    title = "The task has no rounds"
-
-
 class Steps:
     """What the buttons do. One step of a task runs at a time, over all processes.
 
@@ -99,11 +92,6 @@ class Steps:
         Args:
             finish: the first of them is what remains of the current round.
         """
-        if task.mode == "async":
-            raise NoRounds(
-                f"{task.name} is asynchronous: every update that arrives counts by itself, and "
-                "there are no rounds to run. Ask devices to train and to send, or let them come."
-            )
         with self.alone(task):
             self._wait_for_first_version(task, control)
             return self._whole_rounds.run(task, number, control, finish)
