@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field
 from werkzeug.wrappers import Response as AnyResponse
 
 from main_server.offers import offers
+from main_server.pages.arrivals import ARRIVALS_SHOWN, arrivals
 from main_server.pages.device_rows import Current
 from main_server.pages.history import Curves, curves, history
 from main_server.pages.participants import Participant, participants
@@ -64,6 +65,8 @@ def blueprint(server: MainServer) -> APIBlueprint:
         if wanted("devices"):
             told["last_trainings"] = server.round_steps.last_trainings(task.name)
             told["last_problems"] = server.round_steps.last_problems(task.name)
+        if task.mode == "async" and wanted("round"):
+            told["arrivals"] = arrivals(task, server.arrivals.overview(task.name, ARRIVALS_SHOWN))
         if wanted("history"):
             told["history"] = history(server, task.name, query_data.before)
         if wanted("curves"):

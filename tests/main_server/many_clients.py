@@ -114,6 +114,10 @@ class Client:
         while goes_on(done):
             self._pull()
             done += self._push()
+        self.close()
+
+    def close(self) -> None:
+        """Hang up."""
         self._http.close()
 
     def _pull(self) -> None:
