@@ -157,8 +157,8 @@ class ClientProcess:
             self._process = None
 
 
-def updates(server: Server) -> list[dict[str, Any]]:
-    """All updates of the task that count, oldest first, as ``/rounds`` tells them."""
+def updates(server: Server) -> list[str]:
+    """Whose updates of the task count, oldest first."""
     rows = server.get("/rounds?task=mnist&limit=500")["rounds"]
     return [update for row in reversed(rows) for update in row["updates"]]
 

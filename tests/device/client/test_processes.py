@@ -10,6 +10,7 @@ import pytest
 
 from tests.device.client.faulty import Cut, FaultyWire
 from tests.device.client.house import (
+    ASYNC_TASKS,
     TASKS,
     ClientProcess,
     main_server,
@@ -181,6 +182,27 @@ def test_two_clients_and_a_federation_that_begins_anew(tmp_path: Path, data: Pat
         assert all(client.interrupt() == 0 for client in clients)
     finally:
         for client in clients:
+            client.kill()
+        server.stop()
+        server.http.close()
+
+
+def test_two_clients_of_an_asynchronous_task(tmp_path: Path, data: Path) -> None:
+    server = main_server(tmp_path / "main_server", ASYNC_TASKS)
+    server.start()
+    clients = {
+        name: ClientProcess(tmp_path / name, server.url, data, id=name, shards=shards)
+        for name, shards in {"alice": (1, 2), "bob": (2, 3)}.items()
+    }
+    try:
+        for client in clients.values():
+            client.start(rounds=5)
+        assert [client.end() for client in clients.values()] == [0, 0]
+        assert sorted(updates(server)) == ["alice"] * 5 + ["bob"] * 5
+        assert list(versions(server)) == list(range(11))  # each update made one
+        assert '" 500 ' not in server.log.read_text()
+    finally:
+        for client in clients.values():
             client.kill()
         server.stop()
         server.http.close()
