@@ -9,12 +9,13 @@ from flask import Response, redirect, url_for
 from pydantic import BeforeValidator, Field
 from werkzeug.wrappers import Response as AnyResponse
 
+from main_server.asking import Asked
 from main_server.offers import offers
 from main_server.pages.arrivals import ARRIVALS_SHOWN, arrivals
 from main_server.pages.device_rows import Current
 from main_server.pages.history import Curves, curves, history
 from main_server.pages.participants import Participant, participants
-from main_server.pages.round_words import ending
+from main_server.pages.round_words import aggregates_in_words, ending
 from main_server.pages.step_words import DOES
 from main_server.pages.stepper import stepper
 from main_server.pages.work import JOBS_LOOKED_AT, announcement, in_words, work
@@ -169,13 +170,9 @@ def _now(server: MainServer, task: Task, devices: list[Participant]) -> dict[str
         "current": current,
         "steps_of_round": steps,
         "row": row,
-        "ending": ending(task, row, len(asked.names | asked.sent)),
-        "not_asked": [
-            device.name
-            for device in devices
-            if row and row.selected is not None and row.status == OPEN and device.num_samples
-            if device.name not in asked.names and device.name not in asked.resting()
-        ],
+        "aggregates": aggregates_in_words(task),
+        "ending": ending(task, row, len(row.selected if row and row.selected else asked.names)),
+        "not_asked": _not_asked(asked),
         "work": shown,
         "work_in_words": in_words(shown) if shown else "",
         "busy": busy,
@@ -188,6 +185,14 @@ def _now(server: MainServer, task: Task, devices: list[Participant]) -> dict[str
         "may_upload_to": _waiting_pages(devices),
         "refresh_seconds": _REFRESH_SECONDS if busy or is_starting else None,
     }
+
+
+def _not_asked(asked: Asked) -> list[str]:
+    """The devices that an open round has not chosen; those that rest are told by themselves."""
+    if asked.row is None or asked.row.selected is None:
+        return []
+    others = asked.candidates.keys() - asked.names - asked.sent
+    return sorted(name for name in others if name not in asked.resting())
 
 
 def _curves(

@@ -7,6 +7,7 @@ from main_server.pages.step_words import count
 from main_server.rounds import OPEN
 from main_server.store.tables import ReceivedUpdate, Round
 from shared.federated.task import Task
+from shared.web.filters import duration, percent
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,24 @@ def ending(task: Task, row: Round | None, asked: int) -> Ending | None:
         needs = f"needs {task.min_updates}{of} {noun}"
     missing = max(0, task.min_updates - here) if is_overdue(row) else 0
     return Ending(f"{needs}, {here} {'is' if here == 1 else 'are'} here", row.deadline, missing)
+
+
+def aggregates_in_words(task: Task) -> str:
+    """When rounds of a task are aggregated, and whom they ask."""
+    settings = task.rounds
+    told = []
+    if task.auto_aggregate:
+        told.append("by itself, when updates came")
+    if settings.deadline_seconds is not None:
+        told.append(f"by itself, {duration(settings.deadline_seconds)} after a round began")
+    if settings.over_selection:
+        told.append("by itself, when the first of those that are asked have sent")
+    words = " or ".join(told) or "when somebody says so"
+    if settings.number is not None:
+        return f"{words}; a round needs {count(settings.number, 'device')}"
+    if settings.fraction < 1:
+        return f"{words}; a round needs {percent(settings.fraction)} of the devices"
+    return words
 
 
 def resting_in_words(rests_until: int | None, failures: int) -> str:
