@@ -91,6 +91,23 @@ class Version(Tables):
     """
 
     __tablename__ = "versions"
+    #: There may be very many versions, of which few are kept and fewer were promoted.
+    __table_args__ = (
+        Index(
+            "versions_kept",
+            "task",
+            "version",
+            sqlite_where=text("pruned IS NULL"),
+            postgresql_where=text("pruned IS NULL"),
+        ),
+        Index(
+            "versions_promoted",
+            "task",
+            "version",
+            sqlite_where=text("promoted_from IS NOT NULL"),
+            postgresql_where=text("promoted_from IS NOT NULL"),
+        ),
+    )
 
     task: Mapped[str] = mapped_column(primary_key=True)
     version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
@@ -117,7 +134,10 @@ class Round(Tables):
     """
 
     __tablename__ = "rounds"
-    __table_args__ = (UniqueConstraint("task", "number"),)
+    __table_args__ = (
+        UniqueConstraint("task", "number"),
+        Index("rounds_version", "task", "version"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     task: Mapped[str]
@@ -152,6 +172,8 @@ class ReceivedUpdate(Tables):
     """
 
     __tablename__ = "updates"
+    #: An update that is sent again is looked for among all there ever were.
+    __table_args__ = (Index("updates_sent", "device", "sha256"),)
 
     round_id: Mapped[int] = mapped_column(ForeignKey("rounds.id"), primary_key=True)
     device: Mapped[str] = mapped_column(primary_key=True)

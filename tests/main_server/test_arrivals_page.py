@@ -31,7 +31,7 @@ def test_what_arrived(client: FlaskClient) -> None:
     assert "device1 stands out" in told
     assert "is far outside" in told
     assert "12 → 13 2 0.333 1,234" in told
-    assert "0 → 1" not in told  # only the newest ones
+    assert "device1 0 0 → 1" not in told  # only the newest ones
     page = look(client, "?task=fedasync")
     assert not page.root.all(id="run-heading")
     assert not page.root.all(id="step-aggregate_models")
