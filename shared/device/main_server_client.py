@@ -167,8 +167,9 @@ class MainServer:
         try:
             greeting = Greeting.model_validate(answer)
         except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False)[0]  # it may be endless
             raise MainServerFailed(
-                f"{self.url} answers calls but not as a main server does: {error.errors()[0]}. "
+                f"{self.url} answers calls but not as a main server does: {str(first)[:300]}. "
                 "Is main_server_url right, and is it of the same version?"
             ) from error
         rotates = self._own_tokens if greeting.rotate_token else None

@@ -6,20 +6,20 @@
 import hashlib
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from apiflask import APIFlask
+import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as some
 from werkzeug.test import TestResponse
 
+from main_server import create_app
+from main_server.settings import MainServerSettings
 from tests.hostile.house import TASKS, files_in, resident_bytes
 from tests.hostile.mutations import Mutated, mutated
-from tests.main_server.conftest import BACKBONE, ThinDevice, initial_weights, make_app, state
-
-__all__ = ["make_app", "state"]
+from tests.main_server.conftest import ThinDevice
 
 _IS_LONG = "FEDBELL_FUZZ" in os.environ
 _EXAMPLES = 10_000 if _IS_LONG else 500
@@ -71,14 +71,32 @@ def check_answer(answer: TestResponse, how: str) -> None:
         assert len(answer.json["detail"]) > 10, how
 
 
-def test_mutated_updates(make_app: Callable[..., APIFlask], state: Path) -> None:
-    device = ThinDevice(make_app().test_client(), "device1")
-    assert device.status().status_code == 200
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    return tmp_path / "state"
+
+
+@pytest.fixture
+def device(state: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[ThinDevice]:
+    """A device of a task of the mode that the test is about; the task has no version."""
+    tasks = tmp_path / "tasks.toml"
+    tasks.write_text(f'{TASKS}mode = "{getattr(request, "param", "sync")}"\n')
+    app = create_app(
+        MainServerSettings(state_directory=state, tasks_file=tasks, first_version_seconds=0)
+    )
+    thin = ThinDevice(app.test_client(), "device1")
+    assert thin.status().status_code == 200
+    yield thin
+    app.extensions["fedbell"].database.close()
+
+
+@pytest.mark.parametrize("device", ["sync", "async"], indirect=True)
+def test_mutated_updates(device: ThinDevice, state: Path) -> None:
     assert device.offer().status_code == 201
     good = device.update(sequence=1)
     before, number, warm = everything(state), 0, 0
 
-    @settings(_settings, max_examples=_EXAMPLES // 2)
+    @settings(_settings, max_examples=_EXAMPLES // 4)
     @given(mutated(good))
     def send(wrong: Mutated) -> None:
         nonlocal before, number, warm
@@ -100,9 +118,7 @@ def test_mutated_updates(make_app: Callable[..., APIFlask], state: Path) -> None
     assert resident_bytes(os.getpid()) < warm + _MOST_GROWTH_BYTES
 
 
-def test_mutated_first_versions(make_app: Callable[..., APIFlask], state: Path) -> None:
-    device = ThinDevice(make_app().test_client(), "device1")
-    assert device.status().status_code == 200
+def test_mutated_first_versions(device: ThinDevice, state: Path) -> None:
     sent: list[bytes] = []
 
     class Keeping:
@@ -213,17 +229,9 @@ def _knock(
         assert everything(state) == before
 
 
-def test_mutated_calls(make_app: Callable[..., APIFlask], state: Path) -> None:
-    device = ThinDevice(make_app().test_client(), "device1")
-    assert device.status().status_code == 200
+def test_mutated_calls(device: ThinDevice, state: Path) -> None:
     assert device.offer().status_code == 201
     _knock(device, state)
     assert device.send(num_samples=77).status_code == 200
     (kept,) = (state / "updates").rglob("*.safetensors")
     assert hashlib.sha256(kept.read_bytes()).hexdigest()[:16] in kept.name
-
-
-def test_there_is_something_to_mutate() -> None:
-    assert set(initial_weights()) == {"head/kernel", "head/bias"}
-    assert len(BACKBONE) == 64
-    assert "digits" in TASKS
