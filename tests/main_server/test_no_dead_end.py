@@ -3,12 +3,17 @@
 import random
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 
+from tests.server import wait_until
+
 from .answering_device import AnsweringDevice
+from .deadlines import open_server
 from .page import look
 
 STEPS = ("modeltrain", "sendmodel", "aggregate_models", "send_model_clients")
@@ -37,6 +42,7 @@ class Walk:
         """One thing."""
         happenings: list[Callable[[], None]] = [self.press, self.press, self.ask, self.promote]
         happenings += [self.fail, self.tell, self.send_by_itself, self.forget]
+        happenings += [self.ask_one, self.wake]
         self.chance.choice(happenings)()
 
     def press(self) -> None:
@@ -77,14 +83,24 @@ class Walk:
         self.device().forget_training()
         self.done.append("forgotten")
 
+    def ask_one(self) -> None:
+        """By name: also who is rested, or not asked."""
+        step = self.chance.choice(("modeltrain", "sendmodel"))
+        self.post(step, f"&device={self.device().name}")
+
+    def wake(self) -> None:
+        self.post(f"devices/{self.device().name}/wake")
+
     def heal(self) -> None:
         """All devices are there again, and nothing is wrong with them."""
         for device in self.devices:
             device.failing.clear()
             device.beat()
 
-    def post(self, path: str) -> None:
-        self.done.append((path, self.client.post(f"/{path}?task=digits").status_code))
+    def post(self, path: str, more: str = "") -> None:
+        status = self.client.post(f"/{path}?task=digits{more}").status_code
+        self.done.append((path + more, status))
+        assert status != 500, self.done
 
     def device(self) -> AnsweringDevice:
         return self.chance.choice(self.devices)
@@ -121,18 +137,56 @@ def is_through(client: FlaskClient, version: int) -> bool:
 def test_a_round_is_brought_to_its_end(
     client: FlaskClient, devices: list[AnsweringDevice], seed: int
 ) -> None:
-    walk = Walk(client, devices, seed)
-    for _ in range(4):
+    _walk(Walk(client, devices, seed))
+
+
+#: Settings of rounds, each with the fewest updates of one.
+ROUNDS = {
+    "some": ("number = 1", 1),
+    "some, not enough": ("number = 1\nrest_after = 1", 2),
+    "the first": ("number = 1\nover_selection = 1", 1),
+    "rests": ("rest_after = 1\nrest_rounds = 3", 2),
+    "late ones too": ('fraction = 0.4\nlate_updates = "merge"\nrest_after = 2', 1),
+    "deadline": ("deadline_seconds = 0.4\nrest_after = 1", 2),
+    "all of it": ("deadline_seconds = 0.4\nnumber = 1\nover_selection = 1\nrest_after = 1", 1),
+}
+
+
+@pytest.mark.parametrize(("seed", "rounds"), list(enumerate(ROUNDS)))
+def test_whoever_is_asked_a_round_is_brought_to_its_end(
+    tmp_path: Path, seed: int, rounds: str
+) -> None:
+    client = open_server(tmp_path, *ROUNDS[rounds])
+    devices = [AnsweringDevice(client, f"device{number}") for number in (1, 2, 3)]
+    try:
+        _walk(Walk(client, devices, seed), times=2)
+    finally:
+        for each in devices:
+            each.close()
+
+
+def _walk(walk: Walk, times: int = 4) -> None:
+    """Things happen, and then somebody presses what the page proposes, until a round is through.
+
+    Where a deadline has passed, the main server may be quicker.
+    """
+    client = walk.client
+    waits = re.compile(r"No device is ready|another device has to send|(is|are) here")
+
+    def is_told() -> bool:
+        return primary(client) is not None or bool(waits.search(look(client).one(id="round").text))
+
+    for _ in range(times):
         for _ in range(walk.chance.randint(1, 6)):
             walk.happen()
-        if primary(client) is None:
-            told = look(client).one(id="round").text
-            assert re.search(r"No device is ready|another device has to send", told), walk.done
+        wait_until(is_told, 30)
         walk.heal()
         version, pressed = newest(client), 0
-        while not is_through(client, version):
-            step = primary(client)
-            assert step is not None, (walk.done, look(client).one(id="round").text)
+
+        def proposed(before: int) -> str:
+            return "through" if is_through(client, before) else primary(client) or ""
+
+        while (step := wait_until(partial(proposed, version), 30)) != "through":
             walk.post(step)
             pressed += 1
             assert pressed <= MOST_PRESSES, walk.done
