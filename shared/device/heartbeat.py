@@ -65,7 +65,6 @@ class Heartbeat:
         self._test_pictures: dict[str, int] = {}
         self._refusal: str | None = None
         self._not_before: dict[str, float] = {}
-        #: Tasks whose open round asks other devices.
         self._not_asked: frozenset[str] = frozenset()
 
     def start(self) -> None:
@@ -75,7 +74,7 @@ class Heartbeat:
             threading.Thread(target=work, name=work.__name__, daemon=True).start()
 
     def is_asked(self, task: str) -> bool:
-        """Whether a task's open round, as far as is known, asks this device."""
+        """Whether a task's open round, as far as is known, asks this device and not others."""
         return task not in self._not_asked
 
     def wake(self, only_news: bool = False) -> None:
@@ -149,8 +148,9 @@ class Heartbeat:
                 for offer in greeting.tasks.values()
             ],
         )
+        offers = greeting.tasks.items()
         self._not_asked = frozenset(
-            name for name, offer in greeting.tasks.items() if offer.round and not offer.round.asked
+            name for name, one in offers if one.round and not one.round.asked
         )
         self._look_now.set()
         return 0 if first and greeting.tasks else greeting.heartbeat_seconds

@@ -12,7 +12,8 @@ from shared.device.remote import RemoteProblem
 from shared.errors import ConfigurationError
 from shared.federated.task import Task
 from shared.federated.weights import read_weights
-from tests.device.client.fakes import CHUNK, Fate, House, Killed, away
+from tests.device.client.fakes import CHUNK, Fate, Killed, away
+from tests.device.client.memory_house import House
 from tests.faults.kill_points import ALL
 
 UPDATES = 4
