@@ -6,7 +6,6 @@ It sorts as people do, unlike SQLite: what has to come out the same must not dep
 import os
 import pwd
 import shutil
-import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -21,6 +20,8 @@ from tests.server import free_port, wait_until
 _INSTALLED = Path("/usr/lib/postgresql")
 _STOP_SECONDS = 30
 USER, PASSWORD = "fedbell", "a-password-that-nobody-may-see"
+#: It ends with the tests, also when they are killed.
+_UNTIL_STANDARD_INPUT_ENDS = '"$@" & server=$!; cat; kill -INT $server; wait $server'
 _CUT_THE_OTHERS_OFF = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid()
@@ -90,9 +91,12 @@ class PostgreSQL:
         chosen = [word for pair in settings.items() for word in ("-c", "=".join(pair))]
         with (self._directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [self._programs / "postgres", "-D", self._directory / "data", *chosen],
+                [
+                    *("/bin/sh", "-c", _UNTIL_STANDARD_INPUT_ENDS, "sh"),
+                    *(f"{self._programs}/postgres", "-D", f"{self._directory}/data", *chosen),
+                ],
                 cwd="/",
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
@@ -117,7 +121,8 @@ class PostgreSQL:
     def stop(self) -> None:
         """Stop it; transactions are rolled back, connections cut."""
         if self._process is not None:
-            self._process.send_signal(signal.SIGINT)
+            assert self._process.stdin is not None
+            self._process.stdin.close()
             self._process.wait(_STOP_SECONDS)
             self._process = None
 

@@ -23,7 +23,7 @@ def test_it_is_read_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     monkeypatch.setenv("DATABASE_URL_FILE", str(file))
     assert MainServerSettings.load().secret("database_url") == URL
     file.write_text("")
-    with pytest.raises(ConfigurationError, match="DATABASE_URL_FILE: .* is empty"):
+    with pytest.raises(ConfigurationError, match=r"DATABASE_URL_FILE: .* is empty"):
         MainServerSettings.load().secret("database_url")
 
 
