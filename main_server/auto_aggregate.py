@@ -43,8 +43,9 @@ def is_due(task: Task, newest: Round | None) -> bool:
     if newest is None or not ends_by_itself(task):
         return False
     if newest.status == AGGREGATED:
-        # One that somebody has aggregated with a button is sent out with a button.
-        return task.auto_aggregate or newest.deadline is not None or _is_first_come(task)
+        # One that somebody aggregates before its deadline may be sent out with a button too.
+        is_over = newest.deadline is not None and newest.deadline <= time.time()
+        return task.auto_aggregate or is_over or _is_first_come(task)
     updates = len(newest.updates)
     if newest.status != OPEN or updates < max(1, task.min_updates):
         return False
@@ -103,7 +104,8 @@ class AutoAggregate:
         except Exception:  # noqa: BLE001 - the next time may fare better
             _log.exception("looking for the deadline of %s", task.name)
             return _FIRST_PAUSE_SECONDS
-        if newest is None or newest.status != OPEN or newest.deadline is None:
+        waits = newest is not None and newest.status in (OPEN, AGGREGATED)
+        if newest is None or not waits or newest.deadline is None:
             return whole
         left = newest.deadline - time.time()
         return min(left, whole) if left > 0 else whole  # overdue: it waits for updates

@@ -24,6 +24,10 @@ state = st.fixed_dictionaries(
         "version": st.sampled_from([None, 0, 1, 7]),
     }
 )
+#: Besides: how many updates count, and who comes by itself.
+more = st.fixed_dictionaries(
+    {"quorum": st.none() | st.integers(1, 4), "comes": st.frozensets(st.just("alice"))}
+)
 
 
 def primary(told: dict[str, Offer]) -> str | None:
@@ -51,6 +55,26 @@ def test_nobody_is_stuck(given: dict[str, Any]) -> None:
     assert given["status"] == OPEN
     assert set(given["ready"]) <= set(given["sent"])
     assert "another device has to send" in str(told["aggregate_models"].reason)
+
+
+@given(state, more)
+def test_what_comes_by_itself_and_what_counts_no_more(
+    given: dict[str, Any], besides: dict[str, Any]
+) -> None:
+    told = offers(**given, **besides)
+    assert tuple(told) == STEPS
+    assert all(offer.reason is None or offer.reason.endswith(".") for offer in told.values())
+    quorum, number = besides["quorum"], len(given["sent"])
+    is_full = given["status"] == OPEN and quorum is not None and number >= quorum
+    if is_full and given["version"] is not None:
+        assert told["modeltrain"].reason is not None
+        assert told["sendmodel"].reason is not None
+        if number >= given["min_updates"]:
+            assert primary(told) == "aggregate_models"
+    if primary(told) is None and given["version"] is not None and besides["comes"]:
+        # Somebody else has to do something, and it is said who.
+        reasons = " ".join(str(offer.reason) for offer in told.values())
+        assert re.search(r"come by themselves|another device has to send|are here", reasons)
 
 
 WITH_DEVICES = re.compile(r"No device is ready|another device has to send|is preparing version 0")
