@@ -145,7 +145,7 @@ class Asking:
         """
         asked, settings = self.now(task), task.rounds
         row = asked.row
-        if row is None or not (row.deadline or settings.over_selection):
+        if row is None or task.mode != "sync" or not (row.deadline or settings.over_selection):
             return Patience()
         already = asked.sent
         if step == "modeltrain":
@@ -162,7 +162,7 @@ class Asking:
     def installing(self, task: Task) -> Patience:
         """How long the distribution waits: a device that is lost must not keep the next round."""
         seconds = task.rounds.deadline_seconds
-        if seconds is None:
+        if seconds is None or task.mode != "sync":
             return Patience()
         return Patience(time.time() + max(_INSTALLING_SECONDS, seconds * _SENDING_SHARE))
 
