@@ -346,7 +346,14 @@ def test_a_file_name_from_a_request_reaches_no_path(device: ThinDevice, state: P
 
 @pytest.mark.parametrize(
     "body",
-    ["__import__('os').system('true')", "[1, 2", '["a"]', "null", '{"device": "device1"}', "\x00"],
+    [
+        "__import__('os').system('true')",
+        "[1, 2",
+        '["a"]',
+        "null",
+        '{"url": "http://127.0.0.1:9"}',
+        "\x00",
+    ],
 )
 def test_bodies_are_data_and_nothing_else(device: ThinDevice, body: str) -> None:
     response = device.client.post(
