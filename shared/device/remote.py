@@ -7,6 +7,9 @@ from shared.errors import FedbellError
 #: Not: who called, where to, how often, how slowly.
 _ABOUT_THE_CONTENT = set(range(400, 500)) - {401, 403, 408, 425, 429}
 
+#: The main server's problem with an update of a device that its round does not ask, so far.
+NOT_ASKED = "not-asked"
+
 
 class RemoteProblem(FedbellError):
     """Problem details of the main server or the trainer, which keep type, title and detail.

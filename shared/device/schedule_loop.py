@@ -14,7 +14,7 @@ from typing import Any
 
 from shared.device import pictures
 from shared.device.main_server_client import MainServer, MainServerAway
-from shared.device.remote import RemoteProblem
+from shared.device.remote import NOT_ASKED, RemoteProblem
 from shared.device.settings import DeviceSettings
 from shared.device.steps import Steps
 from shared.device.store import Store
@@ -150,8 +150,8 @@ class ScheduleLoop:
             try:
                 self._work(task.name, "sendmodel", lambda job: self._steps.send(task, None, job))
             except RemoteProblem as error:
-                if not error.is_about_the_content:
-                    raise
+                if not error.is_about_the_content or error.kind == NOT_ASKED:
+                    raise  # the same update is sent again, later
                 _log.warning("task %s: the update was refused: %s", task.name, error.detail)
                 state.refused = {pending.file}
             return 0

@@ -17,7 +17,7 @@ from shared.device.client.settings import ClientSettings
 from shared.device.client.state import ClientState, Own, Progress
 from shared.device.main_server_client import TaskOffer
 from shared.device.model_file import UnfitModel
-from shared.device.remote import RemoteProblem
+from shared.device.remote import NOT_ASKED, RemoteProblem
 from shared.errors import FedbellError
 from shared.federated.task import Task, TrainingSettings
 
@@ -160,8 +160,10 @@ class Loop:
             if status != _CONFLICT:
                 raise
             self._display.say(f"Drops an update that was refused, and pulls: {error.detail}")
-            # What is refused for its version is not trained again from the same one.
-            self._state.keep(own=None, base=None, answered=own.base_version)
+            # What is refused for its version is not trained again from the same one. Who is not
+            # asked yet may be asked by the same round, when others are lost.
+            answered = self._progress.answered if error.kind == NOT_ASKED else own.base_version
+            self._state.keep(own=None, base=None, answered=answered)
             return True
         self._pushes += 1
         acknowledged = own.model_copy(update={"is_acknowledged": True, "chunks": {}})

@@ -158,6 +158,22 @@ def test_a_stale_update_is_dropped(tmp_path: Path) -> None:
     assert [header.base_version for header in server.headers()] == [0, 2]
 
 
+def test_who_was_not_asked_takes_part_when_it_is(tmp_path: Path) -> None:
+    house = House(tmp_path, make_task("sync"))
+    server = house.server
+
+    def others_are_asked(call: str) -> None:
+        server.asks = not 4 <= len(server.calls) < 12
+        if call == "send" and not server.asks:
+            raise RemoteProblem({"type": "not-asked", "status": 409, "detail": "Not asked."})
+
+    server.fails = others_are_asked
+    house.run(lambda: len(server.accepted) >= 1)
+    (header,) = server.headers()
+    assert header.base_version == 0
+    assert (header.sequence or 0) > 1
+
+
 def test_another_federation_is_begun_with(tmp_path: Path, task: Task) -> None:
     house = House(tmp_path, task)
     server = house.server
