@@ -68,7 +68,7 @@ class Event(EventTables):
         """The row as a line of the log."""
         where = " ".join(filter(None, (self.device, self.task)))
         told = " ".join(self.message.split())
-        return f"{clock(self.time)}  {where:24}  {told}{'  — ' + self.by if self.by else ''}"
+        return f"{clock(self.time)}  {where:24}  {self.by:28}  {told}"
 
     @property
     def by(self) -> str:
