@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from main_server.store.arrivals import VERSIONS_LOOKED_AT, Counted, Overview
+from main_server.store.arrived import VERSIONS_LOOKED_AT, Counted, Overview
 from shared.federated.aggregation import ASYNCHRONOUS_STRATEGIES, NUM_SAMPLES
 from shared.federated.task import Task
 

@@ -22,6 +22,7 @@ from main_server.pages.work import JOBS_LOOKED_AT, announcement, in_words, work
 from main_server.rounds import AGGREGATED, OPEN
 from main_server.schemas import TaskQuery
 from main_server.server import MainServer
+from main_server.store.arrived import overview
 from main_server.store.round_steps import trained
 from main_server.store.tables import DeviceStep, Round
 from shared.federated.task import Name, Task
@@ -67,7 +68,7 @@ def blueprint(server: MainServer) -> APIBlueprint:
             told["last_trainings"] = server.round_steps.last_trainings(task.name)
             told["last_problems"] = server.round_steps.last_problems(task.name)
         if task.mode == "async" and wanted("round"):
-            told["arrivals"] = arrivals(task, server.arrivals.overview(task.name, ARRIVALS_SHOWN))
+            told["arrivals"] = arrivals(task, overview(server.database, task.name, ARRIVALS_SHOWN))
         if wanted("history"):
             told["history"] = history(server, task.name, query_data.before)
         if wanted("curves"):

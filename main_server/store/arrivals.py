@@ -3,7 +3,6 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -20,9 +19,6 @@ from shared.federated.task import Task
 from shared.federated.weights import move_durably
 from shared.web.database import Database
 from shared.web.events import record
-
-#: How far back one looks for how many versions are made.
-VERSIONS_LOOKED_AT = 100
 
 
 @dataclass(frozen=True)
@@ -46,45 +42,6 @@ class Moment:
         """Equal for moments between which nothing has happened."""
         number = self.round.number if self.round else None
         return self.newest.version, number, tuple(each.sha256 for each in self.buffer)
-
-
-@dataclass(frozen=True)
-class Counted:
-    """An update that counts, as lists show it.
-
-    Attributes:
-        round: the number of its round; ``version``: what that made, None while it waits.
-        base_version: that it started from.
-        staleness: how many versions newer the newest was when it came.
-    """
-
-    round: int
-    version: int | None
-    device: str
-    base_version: int
-    staleness: int
-    weight: float
-    num_samples: int
-    norm: float | None
-    outlier: str | None
-    received: float
-
-
-@dataclass(frozen=True)
-class Overview:
-    """What pages show of an asynchronous task.
-
-    Attributes:
-        newest: the newest updates, newest first.
-        made: when the newest versions were made by updates, newest first.
-        waiting: how many updates wait in the buffer.
-        state: what the newest version keeps besides its weights; None: nothing.
-    """
-
-    newest: Sequence[Counted]
-    made: Sequence[float]
-    waiting: int
-    state: dict[str, Any] | None
 
 
 class Arrivals:
@@ -113,36 +70,6 @@ class Arrivals:
         )
         with self._database.read() as session:
             return session.scalar(query) or 0
-
-    def overview(self, task: str, limit: int) -> Overview:
-        """The newest updates, at most ``limit``, and what has become of them."""
-        query = (
-            select(Round.number, Round.version, Round.base_version, ReceivedUpdate)
-            .join(Round, Round.id == ReceivedUpdate.round_id)
-            .where(Round.task == task)
-            .order_by(Round.number.desc(), ReceivedUpdate.number.desc())
-            .limit(limit)
-        )
-        made = (
-            select(Version.created)
-            .where(Version.task == task, Version.version > 0)
-            .order_by(Version.version.desc())
-            .limit(VERSIONS_LOOKED_AT)
-        )
-        state = (
-            select(Version.state)
-            .where(Version.task == task)
-            .order_by(Version.version.desc())
-            .limit(1)
-        )
-        with self._database.read() as session:
-            row = newest_round(session, task)
-            return Overview(
-                newest=[_counted(*each) for each in session.execute(query)],
-                made=[*session.scalars(made)],
-                waiting=len(row.updates) if row is not None and row.status == rules.OPEN else 0,
-                state=session.scalar(state),
-            )
 
     def count(
         self,
@@ -203,22 +130,6 @@ class Arrivals:
                 kind, text = "version_made", f"version {version.version}, of {came}{others}"
             record(session, kind, text, task=task.name, device=checked.device)
             return row.number
-
-
-def _counted(number: int, version: int | None, start: int, row: ReceivedUpdate) -> Counted:
-    base = start if row.base_version is None else row.base_version
-    return Counted(
-        round=number,
-        version=version,
-        device=row.device,
-        base_version=base,
-        staleness=start - base,
-        weight=1.0 if row.weight is None else row.weight,
-        num_samples=row.num_samples,
-        norm=row.norm,
-        outlier=row.outlier,
-        received=row.received,
-    )
 
 
 def _moment(session: Session, task: str) -> Moment:

@@ -19,9 +19,10 @@ from main_server.store.evaluations import (
 )
 from main_server.store.norms import note_norm
 from main_server.store.rests import note_round_over
+from main_server.store.round_reads import RoundReads
 from main_server.store.round_rows import newest_round, open_round, received_before
 from main_server.store.round_steps import note_update
-from main_server.store.tables import Evaluation, ReceivedUpdate, Round, Version
+from main_server.store.tables import ReceivedUpdate, Round, Version
 from main_server.store.versions import newest_version
 from shared.federated.evaluation import DeviceEvaluation
 from shared.federated.task import Task
@@ -30,7 +31,7 @@ from shared.web.database import Database
 from shared.web.events import record
 
 
-class Rounds:
+class Rounds(RoundReads):
     """The rounds of all tasks.
 
     Args:
@@ -41,7 +42,7 @@ class Rounds:
     def __init__(
         self, database: Database, directory: Path, presence: Presence | None = None
     ) -> None:
-        self._database = database
+        super().__init__(database)
         self._directory = directory
         self._presence = presence
 
@@ -50,19 +51,6 @@ class Rounds:
         with self._database.write() as session:
             model = newest_version(session, task.name)
             return open_round(session, task, started, model, self._seen_since())
-
-    def number_to_come(self, task: str) -> int:
-        """The open round's number, or the one that the next round will have.
-
-        Raises:
-            NoModelYet: there can be no round yet.
-        """
-        with self._database.read() as session:
-            newest_version(session, task)
-            row = newest_round(session, task, with_updates=False)
-        if row is None:
-            return 1
-        return row.number if row.status == rules.OPEN else row.number + 1
 
     def receive(self, task: Task, checked: Checked) -> int:
         """Count an update, whose file is checked and fsynced, to the open round.
@@ -214,48 +202,6 @@ class Rounds:
                 text = measured(version, federated)
                 record(session, "version_measured", text, task=task)
         return federated
-
-    def number_of_version(self, task: str, version: int) -> int:
-        """The number of the round that a version was made in; 0 for a promoted one."""
-        query = select(Round.number).where(Round.task == task, Round.version == version)
-        with self._database.read() as session:
-            return session.scalar(query) or 0
-
-    def newest(self, task: str) -> Round | None:
-        """The newest round, whatever its status."""
-        with self._database.read() as session:
-            return newest_round(session, task)
-
-    def get(self, task: str, number: int) -> Round | None:
-        """One round."""
-        query = select(Round).where(Round.task == task, Round.number == number)
-        with self._database.read() as session:
-            return session.scalar(query)
-
-    def page(self, task: str, limit: int, before: int | None = None) -> list[Round]:
-        """Rounds, newest first; with ``before``, only those of lower number."""
-        query = select(Round).where(Round.task == task).order_by(Round.number.desc()).limit(limit)
-        if before is not None:
-            query = query.where(Round.number < before)
-        with self._database.read() as session:
-            return [*session.scalars(query)]
-
-    def evaluations(
-        self, task: str, versions: Sequence[int | None]
-    ) -> Mapping[int, FederatedEvaluation]:
-        """The federated evaluation of each of ``versions`` that a device has evaluated."""
-        with self._database.read() as session:
-            return federated_evaluations(session, task, versions)
-
-    def device_evaluations(self, task: str, version: int) -> list[Evaluation]:
-        """Each device's evaluation of one version, by device name."""
-        query = (
-            select(Evaluation)
-            .where(Evaluation.task == task, Evaluation.version == version)
-            .order_by(Evaluation.device)
-        )
-        with self._database.read() as session:
-            return [*session.scalars(query)]
 
     def update_path(self, row: Round, update: ReceivedUpdate) -> Path:
         """Where the file of an update lies while its round is open."""

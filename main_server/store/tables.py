@@ -11,6 +11,11 @@ from shared.web.column_types import TEXT, WHOLE
 _JSON_OR_NULL = JSON(none_as_null=True)
 
 
+def _of_some(name: str, where: str, *columns: str) -> Index:
+    """An index of the rows where a condition holds."""
+    return Index(name, *columns, sqlite_where=text(where), postgresql_where=text(where))
+
+
 class Tables(DeclarativeBase):
     """All tables of this module."""
 
@@ -93,20 +98,8 @@ class Version(Tables):
     __tablename__ = "versions"
     #: There may be very many versions, of which few are kept and fewer were promoted.
     __table_args__ = (
-        Index(
-            "versions_kept",
-            "task",
-            "version",
-            sqlite_where=text("pruned IS NULL"),
-            postgresql_where=text("pruned IS NULL"),
-        ),
-        Index(
-            "versions_promoted",
-            "task",
-            "version",
-            sqlite_where=text("promoted_from IS NOT NULL"),
-            postgresql_where=text("promoted_from IS NOT NULL"),
-        ),
+        _of_some("versions_kept", "pruned IS NULL", "task", "version"),
+        _of_some("versions_promoted", "promoted_from IS NOT NULL", "task", "version"),
     )
 
     task: Mapped[str] = mapped_column(primary_key=True)
@@ -239,18 +232,6 @@ class DeviceStep(Tables):
 
     __table_args__ = (
         Index("device_steps_done", "task", "step", "device", "state", "round"),
-        Index(
-            "device_steps_failed",
-            "task",
-            "device",
-            "started",
-            sqlite_where=text("state = 'failed'"),
-            postgresql_where=text("state = 'failed'"),
-        ),
-        Index(
-            "device_steps_running",
-            "task",
-            sqlite_where=text("state = 'running'"),
-            postgresql_where=text("state = 'running'"),
-        ),
+        _of_some("device_steps_failed", "state = 'failed'", "task", "device", "started"),
+        _of_some("device_steps_running", "state = 'running'", "task"),
     )
