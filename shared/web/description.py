@@ -64,9 +64,7 @@ _BODY = "x-body"
 _SAFE_METHODS = {"get", "head", "options"}
 
 
-def gives(
-    *content_types: str, status: int = 200, told: str = "Successful response"
-) -> _Responses:
+def gives(*content_types: str, status: int = 200, told: str = "Successful response") -> _Responses:
     """For ``calls.doc(responses=…)``: an answer that is no JSON."""
     return {status: {"description": told, "content": {each: {} for each in content_types}}}
 

@@ -151,7 +151,6 @@ def test_heads_that_are_none(main: Server) -> None:
         head("GET", "/models/0", "If-Modified-Since: Thu, 99 Foo 9999 99:99:99 GMT"),
         head("GET", "/events?after=1", "Last-Event-ID: " + "9" * 4000)[:-2],
         head("GET", "/", "Cookie: " + "a=b; " * 1500),
-        head("GET", "/", "Accept-Language: " + "de-" * 2500),
         head("GET", "/", "Accept: " + "text/html;q=0.1," * 500),
         head("POST", "/run_rounds", "Content-Type: application/json", "Content-Length: 90000")
         + b"[" * 90000,
@@ -165,8 +164,6 @@ def test_heads_that_are_none(main: Server) -> None:
         + b'{"a":' * 200_000,
         head("TRACE", "/"),
         head("CONNECT", "127.0.0.1:22"),
-        head("X" * 3000, "/"),
-        head("get", "/healthz"),
     ):
         answer = _said(main, data)
         assert all(s != 500 for s in _statuses(answer)), (data[:60], answer)

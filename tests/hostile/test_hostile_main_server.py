@@ -186,6 +186,15 @@ def _places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]
             yield from _places(inner, (*path, name))
 
 
+def _changed(value: Any, path: tuple[Any, ...], new: Any) -> Any:
+    """``value`` with something else at a place, if it has that place."""
+    if not path:
+        return new
+    if not isinstance(value, dict):
+        return value
+    return value | {path[0]: _changed(value.get(path[0]), path[1:], new)}
+
+
 _PLACES = sorted(_places(_greeting()))
 
 
@@ -204,11 +213,7 @@ def test_mutated_greetings(liar: Liar, device: MainServer, tmp_path: Path) -> No
     def greet(changes: list[tuple[tuple[Any, ...], Any]]) -> None:
         told: Any = _greeting()
         for path, value in changes:
-            holder: Any = {"": told}
-            for name in ("", *path)[: len(path)]:
-                holder = holder[name] if isinstance(holder, dict) and name in holder else {}
-            holder[("", *path)[-1]] = value
-            told = value if not path else told
+            told = _changed(told, path, value)
         liar.says = lambda: [_json(json.dumps(told).encode())]
         with contextlib.suppress(FedbellError):
             greeting = device.tell({})

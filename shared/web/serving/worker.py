@@ -9,7 +9,6 @@ Builds on the insides of gunicorn.workers.gthread, version 27; tests/hostile/tes
 tells when they have changed.
 """
 
-import json
 import logging
 import ssl
 import time
@@ -26,6 +25,7 @@ from gunicorn.http import get_parser
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from shared.errors import FedbellError
+from shared.web.serving.answers import TOO_LATE, TOO_LONG
 from shared.web.serving.arrival import Arrival
 from shared.web.serving.body import CheckedBody
 from shared.web.serving.limits import Limits
@@ -41,25 +41,6 @@ _LINGER_BYTES = 8 * 1024 * 1024
 _REST_SECONDS = 0.2
 #: A worker that stops gives calls that are on their way so long to be here.
 _STOP_SECONDS = 1.0
-
-
-def _answer(status: int, title: str, detail: str) -> bytes:
-    """An answer of this loop itself; all others are the application's."""
-    members = {"type": "about:blank", "title": title, "status": status, "detail": detail}
-    body = json.dumps(members).encode()
-    head = (
-        f"HTTP/1.1 {status} {title}\r\nConnection: close\r\n"
-        f"Content-Type: application/problem+json\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    return head.encode() + body
-
-
-_TOO_LATE = _answer(
-    408, "Request Timeout", "The call did not come in time. Nothing was changed; send it again."
-)
-_TOO_LONG = _answer(
-    431, "Request Header Fields Too Large", "The call's line and headers are too long."
-)
 
 
 class Connection(TConn):  # type: ignore[misc]
@@ -132,7 +113,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         conn.arrival.add(data)
         if conn.arrival.is_too_long:
             self._stop_waiting(conn)
-            self._refuse(conn, _TOO_LONG)
+            self._refuse(conn, TOO_LONG)
         elif conn.arrival.is_here or (not data and conn.arrival.has_head):
             self._stop_waiting(conn)  # who has closed one direction may still want an answer
             self._hand_over(conn)
@@ -190,7 +171,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         if ahead := conn.parser.unreader.take_buffered():
             conn.arrival.add(ahead)
             if conn.arrival.is_too_long:
-                self._refuse(conn, _TOO_LONG)
+                self._refuse(conn, TOO_LONG)
             elif conn.arrival.is_here:
                 self._hand_over(conn)
             else:
@@ -262,7 +243,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             conn = self.pending_conns.popleft()
             if len(conn.arrival):
                 with suppress(OSError):
-                    conn.sock.send(_TOO_LATE)
+                    conn.sock.send(TOO_LATE)
             self._forget(conn)
         while self._lingering and (ends or self._lingering[0].timeout <= now):
             self._forget(self._lingering.popleft())
