@@ -16,7 +16,7 @@ def test_a_device_without_an_address_goes_on_by_itself(tmp_path: Path) -> None:
     try:
         for server in federation.servers:
             server.start()
-        wait_until(lambda: 2 in federation.versions(), 90)
+        wait_until(lambda: 2 in federation.versions(), 180)
         status = device.status()
         assert status["url"] is None
         assert status["tasks"]["shades"]["schedule"]["kind"] == "continuous"
@@ -37,7 +37,7 @@ def test_a_device_without_an_address_goes_on_by_itself(tmp_path: Path) -> None:
         device.start()
         federation.main.start()
         newest = max(federation.versions())
-        wait_until(lambda: newest + 2 in federation.versions(), 90)
+        wait_until(lambda: newest + 2 in federation.versions(), 180)
 
         # The sequence goes on over the kill: no two updates have the same number.
         updates = [name for row in federation.rounds() for name in row["updates"]]
@@ -54,7 +54,7 @@ def test_a_schedule_for_later_leaves_the_steps_to_people(tmp_path: Path) -> None
     try:
         federation.start()
         # The first training is due at once; what it made is sent, and then an hour is waited.
-        sent = wait_until(lambda: (device.task("shades")["pending"] or {}).get("sent"), 60)
+        sent = wait_until(lambda: (device.task("shades")["pending"] or {}).get("sent"), 180)
         assert sent
         pending = device.task("shades")["pending"]
         told = device.task("shades")["schedule"]

@@ -25,7 +25,7 @@ TASKS = """
 """
 ASYNC_TASKS = TASKS.replace("auto_aggregate = true", 'mode = "async"')
 
-_END_SECONDS = 90
+_END_SECONDS = 180
 
 
 def write_mnist(directory: Path, seed: int = 1) -> Path:

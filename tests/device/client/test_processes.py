@@ -178,7 +178,7 @@ def test_two_clients_and_a_federation_that_begins_anew(tmp_path: Path, data: Pat
         server.start()
         for client in clients:
             client.says("has begun a new federation")
-        wait_until(lambda: versions(server).get(2), 60)
+        wait_until(lambda: versions(server).get(2), 120)
         assert all(client.interrupt() == 0 for client in clients)
     finally:
         for client in clients:
