@@ -121,7 +121,8 @@ def check_place(
         number: the round's.
         selected: whom it asks; None: every device.
         quorum: how many updates count; None: all.
-        sent: devices whose update is here; they may send another one instead.
+        sent: devices whose update is here; they may send another one instead. Only looked at
+            with a quorum.
         is_late: the update started from an older version. It counts where late ones are merged,
             also of a device that only an earlier round has asked.
 

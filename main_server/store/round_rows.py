@@ -54,6 +54,12 @@ def open_round(
     return opened
 
 
+def senders(session: Session, row: Round) -> list[str]:
+    """The devices whose update of a round is here; read without the updates themselves."""
+    query = select(ReceivedUpdate.device).where(ReceivedUpdate.round_id == row.id)
+    return [*session.scalars(query)]
+
+
 def received_before(session: Session, task: str, device: str, sha256: str) -> int | None:
     """The number of the round that counts this update of a device, if one does."""
     query = (

@@ -20,7 +20,7 @@ from main_server.store.evaluations import (
 from main_server.store.norms import note_norm
 from main_server.store.rests import note_round_over
 from main_server.store.round_reads import RoundReads
-from main_server.store.round_rows import newest_round, open_round, received_before
+from main_server.store.round_rows import newest_round, open_round, received_before, senders
 from main_server.store.round_steps import note_update
 from main_server.store.tables import ReceivedUpdate, Round, Version
 from main_server.store.versions import newest_version
@@ -86,7 +86,7 @@ class Rounds(RoundReads):
                 device,
                 selected=row.selected,
                 quorum=row.quorum,
-                sent=[each.device for each in row.updates],
+                sent=senders(session, row) if row.quorum is not None else (),
                 is_late=is_late,
             )
             former = session.get(ReceivedUpdate, (row.id, device, 0))
