@@ -215,6 +215,7 @@ def blueprint(server: MainServer) -> APIBlueprint:
             "created",
             "released",
             "promoted_from",
+            "pruned",
         )
         return {
             "task": task.name,

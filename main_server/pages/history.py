@@ -29,6 +29,7 @@ class HistoryView:
         every: each of how many rounds is drawn.
         lines: devices that have a line; ``measured`` devices could.
         older: before which number the next page goes on; None on the last.
+        pruned: versions of this page's rounds whose weights are no longer kept.
     """
 
     rounds: list[PastRound]
@@ -41,6 +42,7 @@ class HistoryView:
     measured: int
     older: int | None
     total: int
+    pruned: frozenset[int]
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ def history(server: MainServer, task: str, before: int | None) -> HistoryView:
         measured=len(measured),
         older=rows[-1].number if rows and rows[-1].number > 1 else None,
         total=len(made),
+        pruned=past.pruned(task, versions),
     )
 
 

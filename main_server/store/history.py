@@ -130,3 +130,11 @@ class History:
             query = query.where(Version.created < until)
         with self._database.read() as session:
             return [*session.scalars(query.order_by(Version.version.desc()))]
+
+    def pruned(self, task: str, versions: Collection[int]) -> frozenset[int]:
+        """Those of ``versions`` whose weights are no longer kept."""
+        query = select(Version.version).where(
+            Version.task == task, Version.version.in_(versions), Version.pruned.is_not(None)
+        )
+        with self._database.read() as session:
+            return frozenset(session.scalars(query))
