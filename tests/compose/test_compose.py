@@ -50,7 +50,7 @@ def steps(federation: Federation) -> dict[str, dict[str, object]]:
 def test_the_servers_image_is_small_and_without_tensorflow(federation: Federation) -> None:
     image = federation.inspect("main_server")["Image"]
     size = int(federation.docker("image", "inspect", "--format={{.Size}}", image))
-    assert size <= 320_000_000  # 138 of them are the base, 15 the driver of PostgreSQL
+    assert size <= 320_000_000  # 138 of them are the base, 13 the driver of PostgreSQL
     absent = "tensorflow keras cv2 sklearn matplotlib shared.learning shared.datasets"
     script = f"""
 import importlib.util
