@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared.errors import configuration_error_ends_the_server
-from shared.web.access.binding import check_binding
+from shared.web.access.binding import check_binding, check_tls
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,6 +63,7 @@ def on_starting(arbiter: "Arbiter") -> None:
     launcher, if it has one."""
     with configuration_error_ends_the_server():
         check_binding(arbiter.cfg.bind, os.environ)
+        check_tls(os.environ)
     _allow_open_files()
     package = arbiter.app.app_uri.partition(".")[0]
     if package == "main_server":

@@ -5,6 +5,7 @@ the versions they started from, decide every version to the last bit. Killed at 
 update is either acknowledged and counted, or neither; then its device sends it again.
 """
 
+import logging
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,6 +30,8 @@ from shared.federated.aggregation import (
 from shared.federated.task import Task
 from shared.federated.update import Update
 from shared.federated.weights import open_weights
+
+_log = logging.getLogger(__name__)
 
 
 class _Came(NamedTuple):
@@ -79,12 +82,19 @@ class Asynchronous:
         with self._turns.take(task.name):
             number, version = self._apply(task, strategy, checked)
         if version is not None:
+            self._tidy_up(task, strategy, version)
+        samples = checked.header.num_samples
+        return {"round": number, "device": device, "num_samples": samples, "bytes": size}
+
+    def _tidy_up(self, task: Task, strategy: AsynchronousStrategy, version: int) -> None:
+        """Delete files that are of no use any more. The update counts, whatever becomes of that."""
+        try:
             if strategy.is_buffered:
                 self._rounds.remove_files_of_closed()
             if version % LOOK_EVERY == 0:
                 self._pruning.prune(task)
-        samples = checked.header.num_samples
-        return {"round": number, "device": device, "num_samples": samples, "bytes": size}
+        except Exception:  # noqa: BLE001 - the next look may fare better
+            _log.exception("tidying up after version %d of %s", version, task.name)
 
     def refuse_aggregation(self, task: Task) -> None:
         """Raise NoSteps where ``task`` is asynchronous: nothing waits for a button."""

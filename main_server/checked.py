@@ -8,10 +8,10 @@ from pathlib import Path
 from main_server.store.tables import Version
 from main_server.store.versions import Versions
 from main_server.uploads import Upload
-from shared.federated.change import change_norm
+from shared.federated.change import MOST_NORM, change_norm
 from shared.federated.task import Task
 from shared.federated.update import UpdateHeader
-from shared.federated.weights import WeightsFile, open_weights
+from shared.federated.weights import NotFinite, WeightsFile, open_weights
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,8 @@ def check_upload(
         durable: whether its file is on the disk when this returns.
 
     Raises:
-        UnreadableWeights, SchemaMismatch, NotFinite, BadHeader, NoModelYet
+        UnreadableWeights, SchemaMismatch, BadHeader, NoModelYet
+        NotFinite: also where the change is larger than MOST_NORM.
     """
     newest = versions.newest(task.name)
     storing = upload.becoming_durable() if durable else nullcontext()
@@ -57,6 +58,11 @@ def check_upload(
         norm = _norm(versions, newest, header.base_version, update)
         if norm is None or not math.isfinite(norm):
             update.check_finite()
+        if norm is not None and not norm <= MOST_NORM:
+            raise NotFinite(
+                f"The update is {norm:.3g} away from version {header.base_version}: no training "
+                "leads so far. Run modeltrain again."
+            )
     return Checked(header, device, upload.file, upload.sha256, norm)
 
 

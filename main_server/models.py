@@ -13,7 +13,7 @@ from main_server.memory import give_back_memory
 from main_server.store.pruning import Pruning
 from main_server.store.rounds import Rounds
 from main_server.store.tables import ReceivedUpdate, Round, Version
-from main_server.store.versions import Versions
+from main_server.store.versions import Versions, pruned
 from main_server.turns import Turns
 from main_server.uploads import Upload
 from shared.errors import FedbellError
@@ -132,7 +132,7 @@ class Models:
             if unchanged:
                 weights = files.enter_context(open_weights(self._versions.path(base)))
                 opened.append(Update("", sum(unchanged.values()), weights))
-            combined = STRATEGIES[row.strategy](opened)
+            combined = STRATEGIES[task.strategy](opened)
             version, file = self.write(
                 task, newest.version + 1, combined, base.fingerprint, base.backbone
             )
@@ -163,10 +163,13 @@ class Models:
                 f"Version {number} is the newest one of {task.name}: the next round starts from "
                 "it already."
             )
-        with open_weights(self._versions.path(source)) as weights:
-            row, file = self.write(
-                task, newest.version + 1, weights, source.fingerprint, source.backbone
-            )
+        try:
+            with open_weights(self._versions.path(source)) as weights:
+                row, file = self.write(
+                    task, newest.version + 1, weights, source.fingerprint, source.backbone
+                )
+        except FileNotFoundError:  # pruned just now
+            raise pruned(source) from None
         row.promoted_from = source.version
         row.state = source.state
         row.released = True  # it is as good as sent: devices that are there fetch it by themselves

@@ -78,13 +78,13 @@ class Devices:
         name, url = status.device, status.url
         with self._database.read() as session:
             known = session.get(Device, name)
-        if known is None and not self._may_join(join_token):
-            raise WrongJoinToken(f"Give {name} this federation's join token (JOIN_TOKEN).")
-        if known is None and len(token) < _SHORTEST_TOKEN:
-            raise WrongToken(f"A device's token has at least {_SHORTEST_TOKEN} characters.")
+        if known is None:
+            self._check_joining(name, token, join_token)
         address = self._check_address(url, caller) if url is not None else None
         # What a heartbeat says, the next one says again; who has a name is said once.
         with self._database.write(durable=known is None) as session:
+            if known is not None and session.get(Device, name) is None:
+                self._check_joining(name, token, join_token)  # it was forgotten just now
             device = self._enrolled(session, name, url, hash_token(token))
             known_as(name)
             device.url, device.address, device.page_url = url, address, status.page_url or url
@@ -94,9 +94,13 @@ class Devices:
                 _note_task(session, name, task, told)
             return device.rotation_asked is not None
 
-    def _may_join(self, join_token: str) -> bool:
+    def _check_joining(self, name: str, token: str, join_token: str) -> None:
+        """Raise WrongJoinToken or WrongToken for a new device that may not join."""
         expected = self._join_token.encode()
-        return not expected or hmac.compare_digest(join_token.encode(), expected)
+        if expected and not hmac.compare_digest(join_token.encode(), expected):
+            raise WrongJoinToken(f"Give {name} this federation's join token (JOIN_TOKEN).")
+        if len(token) < _SHORTEST_TOKEN:
+            raise WrongToken(f"A device's token has at least {_SHORTEST_TOKEN} characters.")
 
     def _enrolled(self, session: Session, name: str, url: str | None, token_hash: str) -> Device:
         device = session.get(Device, name)

@@ -95,7 +95,7 @@ class Pruning:
 
 def _superfluous(session: Session, task: Task) -> list[Version]:
     """The rows of versions whose file can go."""
-    if task.keep.last is None:
+    if task.keep.last is None and task.keep.checkpoint_every == 1:
         return []
     present = [
         *session.scalars(

@@ -161,6 +161,7 @@ class Rounds(RoundReads):
                     continue
                 session.add(version)
                 now.version = version.version
+                now.strategy = task.strategy  # it may have been begun in another mode
                 now.status = rules.AGGREGATED
                 now.unchanged = dict(unchanged) or None
                 now.finished = time.time()

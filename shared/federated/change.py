@@ -10,6 +10,9 @@ from shared.federated.weights import Array, StreamedWeights
 
 _BLOCK_NUMBERS = 64 * 1024
 
+#: No training leads so far. Rules that add changes up stay within float32 with smaller ones.
+MOST_NORM = 1e30
+
 #: An update is compared with so many norms before it, of all devices.
 COMPARED_NORMS = 50
 #: With fewer nothing is said: a median of four is an accident.

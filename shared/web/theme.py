@@ -55,7 +55,10 @@ def blueprint() -> APIBlueprint:
 
 def _where_it_came_from() -> str:
     """The page of this server that the form stands on."""
-    came = urlsplit(request.referrer or "")
+    try:
+        came = urlsplit(request.referrer or "")
+    except ValueError:
+        return "/"
     if came.netloc != request.host or not came.path.startswith("/") or came.path.startswith("//"):
         return "/"
     return f"{came.path}?{came.query}" if came.query else came.path

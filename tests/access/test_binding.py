@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from shared.errors import ConfigurationError
-from shared.web.access.binding import ALLOW, check_binding, is_private
+from shared.web.access.binding import ALLOW, check_binding, check_tls, is_private
 from tests.server import ROOT, free_port
 
 
@@ -32,6 +32,21 @@ def test_others_can_call(bind: str) -> None:
         check_binding([bind], {"ADMIN_TOKEN": "x", ALLOW: "yes"})
     check_binding([bind], {"ADMIN_TOKEN_FILE": "x", "JOIN_TOKEN": "x"})
     check_binding([bind], {ALLOW: "1"})
+
+
+def test_sockets_that_are_handed_over_count_instead() -> None:
+    with pytest.raises(ConfigurationError, match="ADMIN_TOKEN and JOIN_TOKEN"):
+        check_binding(["127.0.0.1:8000"], {"LISTEN_FDS": "1"})
+
+
+@pytest.mark.parametrize(
+    "given", [("TLS_CLIENT_AUTHORITY",), ("TLS_CERTIFICATE",), ("TLS_KEY", "TLS_CLIENT_AUTHORITY")]
+)
+def test_half_of_tls_is_none(given: tuple[str, ...]) -> None:
+    with pytest.raises(ConfigurationError, match="there would be no TLS"):
+        check_tls(dict.fromkeys(given, "x"))
+    check_tls({"TLS_CERTIFICATE": "x", "TLS_KEY": "x"})
+    check_tls({"TLS_CERTIFICATE": ""})
 
 
 @pytest.mark.parametrize("application", ["main_server.wsgi:app", "device1.wsgi:app"])

@@ -145,7 +145,8 @@ def test_a_session_ends_by_itself(app: APIFlask, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize(
-    "path", ["//evil.example", "/\\evil.example", "https://evil.example/", "x", "/a\tb", "/\n/e"]
+    "path",
+    ["//evil.example", "/\\evil.example", "https://evil.example/", "x", "/a\tb", "/\n/e", "//["],
 )
 def test_nobody_is_led_elsewhere(app: APIFlask, path: str) -> None:
     answer = app.test_client().post("/login", data={"token": ADMIN, "next": path}, headers=_PAGE)
@@ -185,6 +186,15 @@ def test_guessing_is_slow(
     assert guess(client, ADMIN).status_code == 200
     events = log(client, token=ADMIN)
     assert events.count("A wrong token, the") == attempts.FREE_ATTEMPTS
+
+
+def test_a_viewer_may_not_guess_more(app: APIFlask) -> None:
+    client = app.test_client()
+    for _ in range(attempts.FREE_ATTEMPTS - 1):
+        assert client.post("/login", data={"token": "wrong"}).status_code == 401
+    client.post("/login", data={"token": VIEWER})
+    assert client.post("/login", data={"token": "wrong"}).status_code == 401
+    assert client.post("/login", data={"token": "wrong"}).status_code == 429
 
 
 def test_waits_grow_and_end() -> None:

@@ -226,3 +226,27 @@ def test_who_stands_out_is_told_and_counts(device: ThinDevice, state: Path) -> N
     events = rows(state, "SELECT device, message FROM events WHERE kind = 'update_outlier'")
     assert events == [("device1", f"an update of device1 stands out. {told}")]
     assert newest(device) == 7
+
+
+@pytest.mark.parametrize("task", ["fedasync", "fedbuff"])
+def test_a_change_that_no_training_makes_is_refused(client: FlaskClient, task: str) -> None:
+    device = enrolled(client, task)
+    for number in range(3):
+        refused = device.send(device.update(filled(3e38), sequence=number + 1))
+        assert refused.status_code == 422
+        assert "no training leads so far" in refused.json["detail"]
+    assert newest(device) == 0
+
+
+def test_what_waits_counts_when_a_task_becomes_synchronous(
+    client: FlaskClient, make_app: Callable[..., APIFlask]
+) -> None:
+    device = enrolled(client, "fedbuff")
+    push(device, 3.0, base=0, samples=10)
+    push(device, 9.0, base=0, samples=20)
+    started = TASKS.index("[tasks.fedbuff]")
+    before, here = TASKS[:started], TASKS[started:]
+    device.client = make_app(before + here.replace('mode = "async"\n', "", 1)).test_client()
+    answer = device.client.post("/aggregate_models?task=fedbuff")
+    assert (answer.json["strategy"], answer.json["updates"]) == ("fedavg", 2)
+    assert kernel(device) == [7.0] * 6  # (10 * 3 + 20 * 9) / 30

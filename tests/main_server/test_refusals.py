@@ -374,3 +374,23 @@ def test_numbers_no_database_holds(device: ThinDevice) -> None:
     assert device.client.get(f"/models/{10**30}").status_code == 404
     assert device.client.get(f"/rounds/{10**30}").status_code == 404
     assert device.client.get(f"/rounds?before={10**30}").status_code == 400
+
+
+def test_who_is_forgotten_meanwhile_needs_the_join_token_again(
+    make_app: Callable[..., APIFlask], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = make_app(join_token="let me in")
+    client, devices = app.test_client(), app.extensions["fedbell"].devices
+    device = ThinDevice(client, "device1")
+    body = {"device": "device1"}
+    joined = client.post(
+        "/clientstatus", json=body, headers=device.headers | {"Join-Token": "let me in"}
+    )
+    assert joined.status_code == 200
+    monkeypatch.setattr(devices, "_check_address", lambda *_: devices.forget("device1"))
+    stolen = {"Authorization": f"Bearer {'x' * 40}"}
+    refused = client.post(
+        "/clientstatus", json=body | {"url": "http://127.0.0.1:9"}, headers=stolen
+    )
+    assert refused.status_code == 403
+    assert client.get("/devices").json["devices"] == []

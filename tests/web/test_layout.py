@@ -67,3 +67,8 @@ def test_a_problem_is_a_page_for_a_browser(client: FlaskClient) -> None:
     assert answer.status_code == 404
     assert "There is no job nothing" in answer.text
     assert "<script>" not in answer.text
+
+
+def test_a_theme_is_chosen_wherever_one_came_from(client: FlaskClient) -> None:
+    answer = client.post("/theme", data={"theme": "dark"}, headers={"Referer": "http://["})
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/")

@@ -8,6 +8,7 @@ from shared.errors import ConfigurationError
 
 ALLOW = "ALLOW_PUBLIC_WITHOUT_TOKENS"
 _NEEDED = ("ADMIN_TOKEN", "JOIN_TOKEN")
+_TLS = ("TLS_CERTIFICATE", "TLS_KEY", "TLS_CLIENT_AUTHORITY")
 
 
 def check_binding(binds: Sequence[str], environment: Mapping[str, str]) -> None:
@@ -23,6 +24,8 @@ def check_binding(binds: Sequence[str], environment: Mapping[str, str]) -> None:
     missing = [
         name for name in _NEEDED if not (environment.get(name) or environment.get(f"{name}_FILE"))
     ]
+    if environment.get("LISTEN_FDS"):  # systemd's sockets take the place of BIND
+        binds = [f"fd://{environment['LISTEN_FDS']}"]
     public = [bind for bind in binds if not is_private(bind)]
     if not missing or not public or environment.get(ALLOW) == "1":
         return
@@ -31,6 +34,21 @@ def check_binding(binds: Sequence[str], environment: Mapping[str, str]) -> None:
         f"{' and no '.join(missing)}. Set {' and '.join(missing)}, or BIND=127.0.0.1:PORT, or "
         f"{ALLOW}=1 if something else keeps others away."
     )
+
+
+def check_tls(environment: Mapping[str, str]) -> None:
+    """Refuse TLS settings that would leave the server without TLS.
+
+    Raises:
+        ConfigurationError: one sentence with what to set.
+    """
+    given = [name for name in _TLS if environment.get(name)]
+    missing = [name for name in _TLS[:2] if not environment.get(name)]
+    if given and missing:
+        raise ConfigurationError(
+            f"{given[0]} is set and {missing[0]} is not: there would be no TLS. Set "
+            f"{' and '.join(_TLS[:2])}, or none of them."
+        )
 
 
 def is_private(bind: str) -> bool:

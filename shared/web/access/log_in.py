@@ -80,7 +80,10 @@ def blueprint(people: People) -> APIBlueprint:
 
 def here(path: str) -> str:
     """``path`` if it is one of this server, else its first page: nobody is led elsewhere."""
-    parts = urlsplit(path)
+    try:
+        parts = urlsplit(path)
+    except ValueError:
+        return "/"
     is_own = path.startswith("/") and not path.startswith(("//", "/\\"))
     if parts.scheme or parts.netloc or not is_own or not path.isprintable():
         return "/"
