@@ -22,18 +22,18 @@ from typing import Any
 
 from gunicorn import sock as gunicorn_sock
 from gunicorn.http import get_parser
-from gunicorn.workers.gthread import TConn, ThreadWorker
+from gunicorn.workers.gthread import ThreadWorker
 
 from shared.errors import FedbellError
 from shared.web.serving.answers import TOO_LATE, TOO_LONG
 from shared.web.serving.arrival import Arrival
 from shared.web.serving.body import CheckedBody
+from shared.web.serving.connection import READ_AT_ONCE, Connection
 from shared.web.serving.limits import Limits
 from shared.web.serving.patience import PatientSocket, WaitingPlaces
 
 _log = logging.getLogger(__name__)
 
-_READ_AT_ONCE = 64 * 1024
 #: How long, and for how much, a closed connection stays, so that its client reads the answer.
 _LINGER_SECONDS = 2.0
 _LINGER_BYTES = 8 * 1024 * 1024
@@ -41,20 +41,6 @@ _LINGER_BYTES = 8 * 1024 * 1024
 _REST_SECONDS = 0.2
 #: A worker that stops gives calls that are on their way so long to be here.
 _STOP_SECONDS = 1.0
-
-
-class Connection(TConn):  # type: ignore[misc]
-    """A client's connection: what has come of its next call, and when that has to be here."""
-
-    def __init__(self, cfg: Any, client: socket, address: Any, server: Any) -> None:
-        super().__init__(cfg, client, address, server)
-        self.initialized = True  # by the worker, as far as it is needed
-        self.arrival = Arrival()
-        #: TCP or TLS, below what threads read and write.
-        self.bare: socket = client
-        self.shakes_hands = False
-        self.timeout: float = 0
-        self.rest_bytes = 0
 
 
 class PatientWorker(ThreadWorker):  # type: ignore[misc]
@@ -99,17 +85,12 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
     def _read_on(self, conn: Connection, _fileobj: Any) -> None:
         """Something of a call has come, or the end of the connection."""
         try:
-            if conn.shakes_hands:
-                conn.sock.do_handshake()
-                conn.shakes_hands = False
-            data = conn.sock.recv(_READ_AT_ONCE)
-            while isinstance(conn.sock, ssl.SSLSocket) and (more := conn.sock.pending()):
-                data += conn.sock.recv(more)
-        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            return
+            data = conn.read()
         except OSError as error:
             _log.debug("connection closed: %s", error)
             data = b""
+        if data is None:
+            return
         conn.arrival.add(data)
         if conn.arrival.is_too_long:
             self._stop_waiting(conn)
@@ -191,7 +172,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
 
     def _refuse(self, conn: Connection, answer: bytes) -> None:
         with suppress(OSError):
-            conn.sock.send(answer)
+            conn.bare.send(answer)
         self._linger(conn)
 
     def _linger(self, conn: Connection) -> None:
@@ -207,7 +188,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
 
     def _read_rest(self, conn: Connection, _fileobj: Any) -> None:
         try:
-            data = conn.bare.recv(_READ_AT_ONCE)  # here nobody waits
+            data = conn.bare.recv(READ_AT_ONCE)  # here nobody waits
         except (BlockingIOError, ssl.SSLWantReadError):
             return
         except OSError:
@@ -243,7 +224,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             conn = self.pending_conns.popleft()
             if len(conn.arrival):
                 with suppress(OSError):
-                    conn.sock.send(TOO_LATE)
+                    conn.bare.send(TOO_LATE)
             self._forget(conn)
         while self._lingering and (ends or self._lingering[0].timeout <= now):
             self._forget(self._lingering.popleft())
