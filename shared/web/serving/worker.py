@@ -12,23 +12,21 @@ tells when they have changed.
 import logging
 import ssl
 import time
-from collections import deque
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
-from selectors import EVENT_READ
 from socket import SHUT_WR, socket
 from typing import Any
 
 from gunicorn import sock as gunicorn_sock
 from gunicorn.http import get_parser
-from gunicorn.workers.gthread import ThreadWorker
 
 from shared.errors import FedbellError
 from shared.web.serving.answers import TOO_LATE, TOO_LONG
 from shared.web.serving.arrival import Arrival
 from shared.web.serving.body import CheckedBody
 from shared.web.serving.connection import READ_AT_ONCE, Connection
+from shared.web.serving.guarded import GuardedWorker
 from shared.web.serving.limits import Limits
 from shared.web.serving.patience import PatientSocket, WaitingPlaces
 
@@ -43,16 +41,13 @@ _REST_SECONDS = 0.2
 _STOP_SECONDS = 1.0
 
 
-class PatientWorker(ThreadWorker):  # type: ignore[misc]
+class PatientWorker(GuardedWorker):
     """See above; settings are those of :class:`Limits`, read when the worker starts."""
 
     def init_process(self) -> None:
         """Make what is this process's own, then serve."""
         self._limits = Limits.read()
-        #: Calls that no thread has taken yet; adding and removing needs no lock.
-        self._waiting: set[Connection] = set()
         self._places = WaitingPlaces(self._limits, self.cfg.threads, lambda: bool(self._waiting))
-        self._lingering: deque[Connection] = deque()
         self._stopped: float | None = None
         super().init_process()
 
@@ -60,7 +55,8 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         """Take a connection; wait for its first call."""
         try:
             client, address = listener.accept()
-        except OSError:  # it is gone, or another worker has it
+        except OSError as error:  # it is gone, or another worker has it
+            self._make_room_for_files(error)
             return
         self.nr_conns += 1
         if self.nr_conns >= self.worker_connections:
@@ -73,16 +69,17 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             except OSError as error:
                 _log.debug("no TLS connection: %s", error)
                 self._end(conn)
+                self._make_room_for_files(error)
                 return
             conn.shakes_hands = True
-        self._await_call(conn)
+        self._guard(self._await_call, conn)
 
     def _await_call(self, conn: Connection) -> None:
         conn.timeout = time.monotonic() + self._limits.arrival_seconds
         self.pending_conns.append(conn)
-        self.poller.register(conn.sock, EVENT_READ, partial(self._read_on, conn))
+        self._watch(conn, self._read_on)
 
-    def _read_on(self, conn: Connection, _fileobj: Any) -> None:
+    def _read_on(self, conn: Connection) -> None:
         """Something of a call has come, or the end of the connection."""
         try:
             data = conn.read()
@@ -141,6 +138,9 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
 
     def finish_request(self, conn: Connection, fs: "Future[Any]") -> None:
         """A thread is done with a call: wait for the next one, or for the connection's end."""
+        self._guard(partial(self._go_on, fs), conn)
+
+    def _go_on(self, fs: "Future[Any]", conn: Connection) -> None:
         try:
             goes_on = bool(not fs.cancelled() and fs.result())
         except Exception as error:  # noqa: BLE001 - whatever it was, the connection is over
@@ -162,11 +162,11 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         if not self.alive:
             conn.timeout = min(conn.timeout, time.monotonic() + _STOP_SECONDS)
         self.keepalived_conns.append(conn)
-        self.poller.register(conn.sock, EVENT_READ, partial(self.on_client_socket_readable, conn))
+        self._watch(conn, self._await_next_call)
 
-    def on_client_socket_readable(self, conn: Connection, client: Any) -> None:
+    def _await_next_call(self, conn: Connection) -> None:
         """A kept connection has its next call, or its end."""
-        self.poller.unregister(client)
+        self.poller.unregister(conn.sock)
         self.keepalived_conns.remove(conn)
         self._await_call(conn)
 
@@ -180,13 +180,13 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         try:
             conn.sock.shutdown(SHUT_WR)
             conn.timeout = time.monotonic() + _LINGER_SECONDS
-            self.poller.register(conn.sock, EVENT_READ, partial(self._read_rest, conn))
-        except (OSError, ValueError):
-            self._end(conn)
+            self._watch(conn, self._read_rest)
+        except (OSError, KeyError, ValueError):
+            self._forget(conn)
             return
         self._lingering.append(conn)
 
-    def _read_rest(self, conn: Connection, _fileobj: Any) -> None:
+    def _read_rest(self, conn: Connection) -> None:
         try:
             data = conn.bare.recv(READ_AT_ONCE)  # here nobody waits
         except (BlockingIOError, ssl.SSLWantReadError):
@@ -197,22 +197,6 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         if not data or conn.rest_bytes > _LINGER_BYTES:
             self._lingering.remove(conn)
             self._forget(conn)
-
-    def _forget(self, conn: Connection) -> None:
-        with suppress(OSError, KeyError, ValueError):
-            self.poller.unregister(conn.sock)
-        self._end(conn)
-
-    def _end(self, conn: Connection) -> None:
-        self.nr_conns -= 1
-        conn.close()
-
-    def _make_room(self) -> None:
-        """End the connection that has done nothing for the longest time, if there is one."""
-        for waiting in (self._lingering, self.keepalived_conns, self.pending_conns):
-            if waiting:
-                self._forget(waiting.popleft())
-                return
 
     def murder_pending(self) -> None:
         """End connections whose call is not here in time, or that wait for their end too long."""
