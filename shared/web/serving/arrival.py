@@ -13,6 +13,8 @@ _LARGE_BYTES = 1024**3
 _END = b"\r\n\r\n"
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,30})[ \t]*\r\n")
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding:")
+_CHUNK = re.compile(rb"([0-9a-fA-F]{1,15})[ \t]*(?:;.*)?", re.DOTALL)
+_MOST_CHUNK_LINE_BYTES = 4096
 _WAITS_FOR_LEAVE = re.compile(rb"\r\nexpect:")
 
 
@@ -23,6 +25,7 @@ class Arrival:
         self._data = bytearray()
         self._head = 0  # its bytes, once all of them are here
         self._searched = 0
+        self._chunk = 0  # where the next one of a chunked body begins
         self._wanted: int | None = 0
 
     def __len__(self) -> int:
@@ -41,7 +44,7 @@ class Arrival:
         if end < 0:
             self._searched = max(0, len(self._data) - len(_END) + 1)
             return
-        self._head = end + len(_END)
+        self._head = self._chunk = end + len(_END)
         head = bytes(self._data[: self._head]).lower()
         length = _LENGTH.search(head)
         if _WAITS_FOR_LEAVE.search(head):
@@ -67,6 +70,18 @@ class Arrival:
         if not self._head:
             return False
         body = len(self._data) - self._head
-        if self._wanted is None:  # chunked: it, or what comes after it, ends so
-            return body >= FIRST_BODY_BYTES or (body > 0 and self._data.endswith(_END))
+        if self._wanted is None:
+            return body >= FIRST_BODY_BYTES or self._has_all_chunks()
         return body >= self._wanted
+
+    def _has_all_chunks(self) -> bool:
+        """Whether the last chunk and its trailers are here, or something that is no chunk."""
+        while (end := self._data.find(b"\r\n", self._chunk)) >= 0:
+            line = _CHUNK.fullmatch(self._data, self._chunk, end)
+            if not line:
+                return True  # the parser says what is wrong
+            size = int(line.group(1), 16)
+            if not size:
+                return self._data.find(_END, end) >= 0
+            self._chunk = end + 2 + size + 2
+        return len(self._data) - self._chunk > _MOST_CHUNK_LINE_BYTES
