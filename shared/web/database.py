@@ -4,10 +4,12 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import MetaData
+from sqlalchemy import MetaData, event
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import ConnectionPoolEntry
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from shared.errors import ConfigurationError, FedbellError
@@ -111,7 +113,8 @@ class Database:
             yield session
 
     def close(self) -> None:
-        """Close all connections."""
+        """Close all connections; those that a thread has, once it gives them back."""
+        event.listen(self._engine.pool, "checkin", _close_for_good)
         self._engine.dispose()
 
     @contextmanager
@@ -139,3 +142,7 @@ def _reason(error: BaseException | None) -> str:
 def is_database_disk_full(error: DBAPIError) -> bool:
     """Whether PostgreSQL says that its disk is full."""
     return getattr(error.orig, "sqlstate", None) == _DISK_FULL
+
+
+def _close_for_good(_connection: Any, record: ConnectionPoolEntry) -> None:
+    record.invalidate()

@@ -24,7 +24,7 @@ from tests.hostile.house import resident_bytes
 _IS_LONG = "FEDBELL_FUZZ" in os.environ
 _EXAMPLES = 5000 if _IS_LONG else 200
 _MOST_GROWTH_BYTES = 64 * 1024 * 1024
-_OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+_OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n"
 _CHUNKED = _OK + b"Transfer-Encoding: chunked\r\n\r\n"
 
 Said = Callable[[], Iterable[bytes]]
@@ -51,9 +51,19 @@ class Liar:
 
     def _answer(self, client: socket.socket) -> None:
         with client, contextlib.suppress(OSError):
-            client.recv(65536)
+            _hear_out(client)  # hanging up on what was not read would reset the connection
             for part in self.says():
                 client.sendall(part)
+
+
+def _hear_out(client: socket.socket) -> None:
+    """Read one call to its end."""
+    with client.makefile("rb") as call:
+        length = 0
+        while line := call.readline().strip().lower():
+            if line.startswith(b"content-length:"):
+                length = int(line.partition(b":")[2])
+        call.read(length)
 
 
 @pytest.fixture

@@ -184,6 +184,11 @@ class Loop:
                 pull(self._calls, self._state, self._task, learner)
             except Unavailable as error:
                 return self._offline_start(error)
+            except RemoteProblem as error:
+                if error.as_problem()["status"] != _UNAUTHORIZED:
+                    raise
+                self._meet_again()  # raises if this client is really not wanted
+                return None
             except UnfitModel:
                 self._meet_again()
                 if self._progress.federation == federation:
