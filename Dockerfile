@@ -21,12 +21,13 @@ sys.exit(call.getresponse().status != 200)"]
 CMD ["gunicorn"]
 
 # Packages are compiled when they are installed: a read-only image could not keep .pyc files.
+# The locks are complete: nothing is resolved anew (--no-deps).
 FROM base AS server-packages
 ENV PYTHONDONTWRITEBYTECODE=
 COPY requirements/server.lock .
 RUN python -m venv --without-pip /opt/venv \
     && pip --python /opt/venv/bin/python install --no-cache-dir --disable-pip-version-check \
-        --require-hashes -r server.lock \
+        --require-hashes --no-deps -r server.lock \
     # The packages' own tests and the styles of an older Bootstrap: 28 MB that nothing reads.
     && find /opt/venv -type d '(' -name tests -o -path '*/static/bootstrap4' ')' -prune \
         -exec rm -r '{}' +
@@ -36,7 +37,7 @@ ENV PYTHONDONTWRITEBYTECODE=
 COPY requirements/device.lock .
 RUN python -m venv --without-pip /opt/venv \
     && pip --python /opt/venv/bin/python install --no-cache-dir --disable-pip-version-check \
-        --require-hashes -r device.lock
+        --require-hashes --no-deps -r device.lock
 
 FROM base AS server
 COPY --from=server-packages /opt/venv /opt/venv

@@ -41,9 +41,9 @@ def main(lock_name: str) -> None:
     print(message.format(lock.relative_to(ROOT), environment.name), flush=True)  # noqa: T201
     make_environment(environment)
     pip = [python, "-m", "pip", "--disable-pip-version-check", "--no-input"]
-    if subprocess.run(
-        [*pip, "install", "--quiet", "--require-hashes", "-r", str(lock)], check=False
-    ).returncode:
+    # The lock is complete. Older pips, which resolve it anew, trip over what was published since.
+    install = ["install", "--quiet", "--require-hashes", "--no-deps", "-r", str(lock)]
+    if subprocess.run([*pip, *install], check=False).returncode:
         sys.exit("The packages could not be installed (see above). Run the same command again.")
     if lock_name not in SEPARATE:
         put_fedbell_into(environment)
