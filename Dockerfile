@@ -12,12 +12,9 @@ ENV PATH=/opt/venv/bin:$PATH \
 RUN useradd --uid 10001 --no-create-home --home-dir /tmp fedbell \
     && install --directory --owner=10001 --group=10001 /state
 WORKDIR /app
-# The port of the health check is the one that Gunicorn listens on. Proxies are not asked.
-HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["python", "-c", "\
-import http.client, os, sys; \
-call = http.client.HTTPConnection('127.0.0.1', int(os.environ['BIND'].split(':')[-1]), timeout=4); \
-call.request('GET', '/healthz'); \
-sys.exit(call.getresponse().status != 200)"]
+# Where Gunicorn listens, over TLS where it speaks that: it reads the same settings.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s \
+    CMD ["python", "-m", "shared.web.health_check"]
 CMD ["gunicorn"]
 
 # Packages are compiled when they are installed: a read-only image could not keep .pyc files.

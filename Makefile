@@ -25,8 +25,11 @@ run: dataset  ## start the servers here, or those of ONLY="NAME …"; Ctrl-C sto
 up:  ## start them in containers
 	docker compose up --build
 
+# Files of tests at a time: each may start servers, and load TensorFlow.
+TESTS ?= 2
+
 test: development  ## run the tests
-	@$(VENV) -m pytest
+	@$(VENV) -m pytest --numprocesses $(TESTS) --dist loadfile
 
 test-faults: development  ## kill servers at every point there is; takes long
 	@FEDBELL_FAULTS=all $(VENV) -m pytest tests/faults

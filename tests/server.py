@@ -1,12 +1,15 @@
 """A real server for tests: one Gunicorn, which can be killed and started again."""
 
+import contextlib
+import itertools
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +19,34 @@ ROOT = Path(__file__).parents[1]
 
 _WAIT_SECONDS = 60
 _STOP_SECONDS = 20
+_FIRST_PORT, _PORTS_OF_EACH, _SHARES = 11_000, 2_500, 8
+
+
+def _ports() -> Iterator[int]:
+    """Ports below those that the system gives to whoever wants any, each once.
+
+    So nobody takes a port while its server is down, or not up yet. Where tests run in several
+    processes at once, each has ports of its own.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    first = _FIRST_PORT + worker % _SHARES * _PORTS_OF_EACH
+    begin = random.randrange(_PORTS_OF_EACH)
+    for number in itertools.count(begin):
+        yield first + number % _PORTS_OF_EACH
+
+
+_port = _ports()
 
 
 def free_port() -> int:
-    """A port nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port nobody listens on now, and which is given to nobody else."""
+    for port in _port:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with contextlib.suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                return port
+    raise AssertionError("ports never end")
 
 
 def wait_until(condition: Callable[[], Any], seconds: float = _WAIT_SECONDS) -> Any:

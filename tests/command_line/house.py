@@ -2,14 +2,13 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.server import ROOT, free_port
 
 APP = """
 import os
@@ -30,17 +29,11 @@ class House:
     def __init__(self, root: Path) -> None:
         self.root = root
         shutil.copy(ROOT / "gunicorn.conf.py", root)
-        self.port = self.free_port()
+        self.port = free_port()
         self.add("main_server")
-        self.device_port = self.free_port()
+        self.device_port = free_port()
         self.add("device1", f"http://127.0.0.1:{self.device_port}")
         self.launchers: list[subprocess.Popen[str]] = []
-
-    @staticmethod
-    def free_port() -> int:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            return int(probe.getsockname()[1])
 
     def add(self, name: str, url: str | None = None, app: str = APP, toml: str = "") -> None:
         (self.root / name).mkdir(exist_ok=True)

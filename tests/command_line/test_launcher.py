@@ -12,6 +12,7 @@ import urllib.request
 import pytest
 
 from tests.command_line.house import ROOT, House, is_running, wait_until
+from tests.server import free_port
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(90)]
 
@@ -49,7 +50,7 @@ def test_one_server_alone(house: House) -> None:
 
 
 def test_two_servers_of_three(house: House) -> None:
-    house.add("device2", f"http://127.0.0.1:{house.free_port()}")
+    house.add("device2", f"http://127.0.0.1:{free_port()}")
     house.launch_until_ready("--only=device2", "--only=main_server")
     assert sorted(path.parent.name for path in house.root.glob("state/*/server.log")) == [
         "device2",
@@ -66,7 +67,7 @@ def test_a_server_that_there_is_not(house: House) -> None:
 def test_the_main_server_listens_where_bind_says(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    port = house.free_port()
+    port = free_port()
     monkeypatch.setenv("BIND", f"0.0.0.0:{port}")
     monkeypatch.setenv("ALLOW_PUBLIC_WITHOUT_TOKENS", "1")
     launcher = house.launch()
@@ -138,7 +139,7 @@ def test_a_server_that_is_never_ready_is_named(house: House) -> None:
 
 
 def test_a_server_that_dies_later_is_reported_and_the_others_go_on(house: House) -> None:
-    house.add("device2", f"http://127.0.0.1:{house.free_port()}")
+    house.add("device2", f"http://127.0.0.1:{free_port()}")
     launcher = house.launch_until_ready()
     os.kill(house.master("device2"), signal.SIGKILL)
     assert read_line(launcher).startswith("device2 stopped with status -9. The others go on.")
@@ -189,7 +190,7 @@ def test_a_wrong_configuration_is_told_in_one_line(house: House) -> None:
 )
 def test_two_devices_that_say_they_are_one(house: House, line: str) -> None:
     for name in ("device1", "device3"):
-        house.add(name, f"http://127.0.0.1:{house.free_port()}", toml=line)
+        house.add(name, f"http://127.0.0.1:{free_port()}", toml=line)
     _, errors = (launcher := house.launch()).communicate(timeout=60)
     assert launcher.returncode == 1
     assert "device3/device.toml both say" in errors

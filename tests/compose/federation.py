@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 import threading
 import uuid
@@ -13,7 +12,8 @@ from typing import Any
 
 import httpx
 
-ROOT = Path(__file__).parents[2]
+from tests.server import ROOT, free_port
+
 PORTS = {"main_server": 8000, "device1": 8001, "device2": 8002}
 
 _NOT_COPIED = shutil.ignore_patterns(".*_cache", ".git", ".venv", "state", "__pycache__", "tests")
@@ -33,8 +33,7 @@ class Federation:
         for device in ("device1", "device2"):
             shutil.rmtree(directory / "dataset" / device, ignore_errors=True)
             (directory / "dataset" / device).mkdir()
-        ports = _free_ports(len(PORTS))
-        self._ports = dict(zip(PORTS, ports, strict=True))
+        self._ports = {name: free_port() for name in PORTS}
         self._environment = os.environ | {
             f"{name.upper()}_PORT": str(port) for name, port in self._ports.items()
         }
@@ -130,14 +129,3 @@ class Federation:
         )
         assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
         return done.stdout
-
-
-def _free_ports(count: int) -> list[int]:
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
