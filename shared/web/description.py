@@ -31,7 +31,9 @@ _ANY_CALL = {
     404: "There is no such thing",
     405: "Not with this method",
     408: "The call did not come in time",
+    414: "The address is too long",
     429: "Too many calls",
+    431: "The headers are too large",
     503: "Not now: see Retry-After",
 }
 _CHANGES = {

@@ -80,7 +80,8 @@ def state(tmp_path: Path) -> Path:
 def device(state: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[ThinDevice]:
     """A device of a task of the mode that the test is about; the task has no version."""
     tasks = tmp_path / "tasks.toml"
-    tasks.write_text(f'{TASKS}mode = "{getattr(request, "param", "sync")}"\n')
+    mode = getattr(request, "param", "sync")
+    tasks.write_text(f'{TASKS}mode = "{mode}"\nasynchronous.most_staleness = {_EXAMPLES}\n')
     app = create_app(
         MainServerSettings(state_directory=state, tasks_file=tasks, first_version_seconds=0)
     )
