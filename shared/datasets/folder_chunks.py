@@ -28,7 +28,7 @@ class FolderChunks(ChunkedDataset):
     The training pictures are taken in the order of the SHA-256 of their files. That order has
     nothing to do with classes or names, so that each chunk mixes the classes, and needs no seed:
     equal files make equal chunks everywhere. A picture that cannot be read is left out of its
-    chunk, and the log says so; the other chunks are what they were.
+    chunk, and a warning says how many those are; the other chunks are what they were.
 
     Args:
         directory: of the splits.
@@ -90,8 +90,10 @@ def _decoded(listed: Sequence[Picture], image_size: int, channels: int, what: st
         try:
             return decode(picture.path, image_size, channels)
         except UnreadablePicture as error:
-            _log.warning("Left out: %s", error.detail)
+            unreadable.append(error.detail)
             return None
+
+    unreadable: list[str] = []
 
     with ThreadPoolExecutor(thread_name_prefix="decoding") as threads:
         results = list(threads.map(decoded, listed))
@@ -102,5 +104,8 @@ def _decoded(listed: Sequence[Picture], image_size: int, channels: int, what: st
     ]
     if not kept:
         raise EmptySplit(f"No picture of {what} can be read. Copy them there again.")
+    if unreadable:
+        told = f"{len(unreadable)} of {len(listed)} pictures of {what} are left out, one of them"
+        _log.warning("%s: %s", told, min(unreadable))
     pictures, labels = zip(*kept, strict=True)
     return Samples(np.stack(pictures), np.array(labels, np.int64))

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator, mod
 
 from shared.device.schedule import Kind, Schedule, Window
 from shared.federated.task import Name
-from shared.web.access.tls import client_context
+from shared.web.access.tls import check_is_tls, client_context
 from shared.web.settings import ServerSettings
 
 
@@ -134,6 +134,8 @@ class DeviceSettings(ServerSettings):
         Raises:
             ConfigurationError: a file cannot be used.
         """
+        if self.main_server_authority:
+            check_is_tls(self.main_server_url, "MAIN_SERVER_AUTHORITY")
         return client_context(
             self.main_server_authority, self.tls_client_certificate, self.tls_client_key
         )

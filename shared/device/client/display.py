@@ -38,6 +38,9 @@ class Display(Protocol):
     def pushed(self, count: int, version: int) -> None:
         """An update was acknowledged; the so-manieth of this process."""
 
+    def end(self) -> None:
+        """The process ends now: what is seen stays as it should. Again, it changes nothing."""
+
 
 class LineDisplay:
     """Plain lines with the time, for a pipe or a log."""
@@ -82,6 +85,10 @@ class LineDisplay:
         """See Display."""
         self.say(f"pushed update {count}, which started from version {version}")
 
+    def end(self) -> None:
+        """See Display."""
+        sys.stdout.flush()
+
 
 class TerminalDisplay:
     """A line that changes: chunk, epochs as a bar, loss and accuracy, pushes, the next try.
@@ -107,6 +114,10 @@ class TerminalDisplay:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """See Display: the line that changes goes, the cursor comes back."""
         self._live.stop()
 
     def picture(self) -> RenderableType:

@@ -51,7 +51,7 @@ def run_client(settings: ClientSettings) -> None:
     # The display tells what a person has to know.
     logging.getLogger("shared").setLevel(logging.ERROR)
     state = ClientState(settings.state_directory, settings.task)
-    with _display(settings.id) as display:
+    with _display(settings.id) as display, _says_what_is_wrong_with_data(display):
         _Client(settings, state, display).run()
         display.say(_bye(settings, state))
     state.close()
@@ -101,6 +101,7 @@ class _Client:
 
     def _stop(self, _number: int, _frame: FrameType | None) -> None:
         if self._stopping.is_set():
+            self._display.end()
             os._exit(_INTERRUPTED)
         self._stopping.set()
         self._heartbeat.stir()
@@ -114,7 +115,7 @@ class _Client:
                 if time.monotonic() > until:
                     # It is at a call or a compilation. All that counts is on the disk.
                     self._display.say(_bye(self._settings, self._state))
-                    sys.stdout.flush()
+                    self._display.end()
                     os._exit(0)
 
     def _learner(self, task: Task) -> Learning:
@@ -133,6 +134,27 @@ class _Client:
 def _bye(settings: ClientSettings, state: ClientState) -> str:
     chunk = settings.chunk_at(state.progress.next_chunk)
     return f"bye, goes on from chunk {chunk} next time"
+
+
+@contextmanager
+def _says_what_is_wrong_with_data(display: Display) -> Iterator[None]:
+    """What cannot be read of the data is told, once each."""
+    told: set[str] = set()
+
+    class ToDisplay(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            sentence = record.getMessage()
+            if sentence not in told:
+                told.add(sentence)
+                display.say(sentence)
+
+    logger, handler = logging.getLogger("shared.datasets"), ToDisplay()
+    logger.addHandler(handler)
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
 
 
 @contextmanager

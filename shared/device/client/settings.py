@@ -4,13 +4,16 @@ import ssl
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from shared.device.settings import Address
 from shared.errors import ConfigurationError
 from shared.federated.task import Name
-from shared.web.access.tls import client_context
+from shared.web.access.tls import check_is_tls, client_context
 from shared.web.settings import explain
+
+#: What options are called where they have another name than the setting.
+_OPTIONS = {"main_server_url": "server", "updates": "rounds"}
 
 
 class ClientSettings(BaseModel):
@@ -56,11 +59,25 @@ class ClientSettings(BaseModel):
 
     @classmethod
     def check(cls, **values: Any) -> Self:
-        """Settings of these values. Raises ConfigurationError, a sentence that names the field."""
+        """Settings of these values. Raises ConfigurationError, a sentence that names the option."""
         try:
             return cls(**values)
         except ValidationError as error:
-            raise ConfigurationError(explain(error, cls.model_fields)) from error
+            told = explain(error, cls.model_fields).replace("Value error, ", "")
+            name, _, what = told.partition(": ")
+            option = _OPTIONS.get(name, name.replace("_", "-"))
+            raise ConfigurationError(f"--{option}: {what}") from error
+
+    @field_validator("shards")
+    @classmethod
+    def _count_from_one(cls, shards: tuple[int, int]) -> tuple[int, int]:
+        """What can be said before the data are looked at, and the main server is asked."""
+        first, last = shards
+        if first < 1:
+            raise ValueError(f"there is no chunk {first}; chunks are counted from 1")
+        if first > last:
+            raise ValueError(f"the first chunk, {first}, comes after the last one, {last}")
+        return shards
 
     @property
     def state_directory(self) -> Path:
@@ -74,6 +91,9 @@ class ClientSettings(BaseModel):
 
     def tls(self) -> ssl.SSLContext | None:
         """How the main server is called over TLS. Raises ConfigurationError."""
+        for name in ("authority", "certificate", "key"):
+            if getattr(self, name):
+                check_is_tls(self.main_server_url, f"--{name}")
         return client_context(self.authority, self.certificate, self.key)
 
     def join_secret(self) -> str:

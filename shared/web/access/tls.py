@@ -6,6 +6,20 @@ from pathlib import Path
 from shared.errors import ConfigurationError
 
 
+def check_is_tls(url: str, named: str) -> None:
+    """Refuse a setting for TLS that would have no effect: tokens would go in the clear.
+
+    Args:
+        url: of the server that is called.
+        named: the setting, as people know it.
+
+    Raises:
+        ConfigurationError
+    """
+    if not url.startswith("https:"):
+        raise ConfigurationError(f"{named} is for TLS, and {url} is without: say https://….")
+
+
 def client_context(
     authority: Path | None, certificate: Path | None, key: Path | None
 ) -> ssl.SSLContext | None:
@@ -20,6 +34,8 @@ def client_context(
     Raises:
         ConfigurationError: a file cannot be used; it is named.
     """
+    if certificate is None and key is not None:
+        raise ConfigurationError(f"{key} is a key without its certificate: name that too.")
     if authority is None and certificate is None:
         return None
     try:

@@ -35,6 +35,15 @@ def test_a_terminal_shows_where_the_client_is() -> None:
     assert "waits" not in _shown(display)
 
 
+def test_the_end_gives_the_cursor_back_whenever_it_comes() -> None:
+    terminal = io.StringIO()
+    with TerminalDisplay("alice", Console(file=terminal, force_terminal=True)) as display:
+        assert "?25l" in terminal.getvalue()
+        assert "?25h" not in terminal.getvalue()
+        display.end()  # as before a process ends amid a call
+        assert "?25h" in terminal.getvalue()
+
+
 def test_a_log_has_a_line_for_what_happens(capsys: pytest.CaptureFixture[str]) -> None:
     display = LineDisplay()
     display.trains(2, 3, 7, 4)
