@@ -11,8 +11,8 @@ import urllib.request
 
 import pytest
 
-from tests.command_line.house import ROOT, House, is_running, wait_until
-from tests.server import free_port
+from tests.command_line.house import House, is_running, wait_until
+from tests.server import ROOT, free_port
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(90)]
 
