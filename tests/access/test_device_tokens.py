@@ -1,7 +1,7 @@
 """A device's token: revoked for good, changed without locking the device out, proved to it."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,9 @@ from flask.testing import FlaskClient
 from werkzeug.test import EnvironBuilder, TestResponse
 
 from shared.device.remote import RemoteProblem
+from shared.device.store import Store
 from shared.device.token_rotation import OwnTokens, hash_of
+from shared.device.used_calls import UsedCalls
 from shared.errors import FedbellError
 from shared.web.access import call_proof
 from tests.main_server.conftest import ThinDevice
@@ -252,9 +254,27 @@ def call(
     return Request(told.get_environ())
 
 
-def test_a_proof_counts_for_its_call_once() -> None:
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[[], Callable[[str, float], bool]]]:
+    """Starts a device's process on one state directory; what remembers its calls."""
+    stores: list[Store] = []
+
+    def begin() -> Callable[[str, float], bool]:
+        for store in stores:
+            store.database.close()
+        stores.append(Store(tmp_path / "device", "device1"))
+        return UsedCalls(stores[-1].database).use
+
+    yield begin
+    for store in stores:
+        store.database.close()
+
+
+def test_a_proof_counts_for_its_call_once(
+    start: Callable[[], Callable[[str, float], bool]],
+) -> None:
     key = hash_of("token")
-    proofs = call_proof.Proofs(lambda: [hash_of("next"), key])
+    proofs = call_proof.Proofs(lambda: [hash_of("next"), key], start())
 
     def made(with_key: str = key) -> str:
         return call_proof.prove(with_key, "POST", "/sendmodel", b"task=digits", b'{"round":1}')
@@ -274,6 +294,20 @@ def test_a_proof_counts_for_its_call_once() -> None:
     assert proofs(call(proof))
     assert not proofs(call(proof)), "it was used before"
     assert proofs(call(made(hash_of("next"))))
+    fresh = made()
+    restarted = call_proof.Proofs(lambda: [key], start())
+    assert not restarted(call(proof)), "it was used before the restart"
+    assert restarted(call(fresh))
+
+
+def test_used_numbers_are_forgotten_when_their_proofs_are_too_old(
+    start: Callable[[], Callable[[str, float], bool]],
+) -> None:
+    use, now = start(), 1e9
+    assert use("number", now)
+    assert not use("number", now + 599)
+    assert use("another", now + 601)
+    assert use("number", now + 601)
 
 
 def test_a_proof_gets_old(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -281,4 +315,4 @@ def test_a_proof_gets_old(monkeypatch: pytest.MonkeyPatch) -> None:
     proof = call_proof.prove(key, "POST", "/sendmodel", b"task=digits", b'{"round":1}')
     later = time.time() + 302
     monkeypatch.setattr(time, "time", lambda: later)
-    assert not call_proof.Proofs(lambda: [key])(call(proof))
+    assert not call_proof.Proofs(lambda: [key], lambda _number, _now: True)(call(proof))
