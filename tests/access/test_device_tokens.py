@@ -159,7 +159,7 @@ def change_of(client: FlaskClient, loses: list[str]) -> Callable[[str, str], Non
         headers = {"Authorization": f"Bearer {token}"}
         told = client.post("/devices/token", json={"token_hash": new_hash}, headers=headers)
         if told.status_code != 200:
-            raise RemoteProblem(told.json)
+            raise RemoteProblem(told.get_json())
         if token in loses:
             loses.remove(token)
             raise Killed
