@@ -77,6 +77,8 @@ class RoundOffer(BaseModel):
     number: int = Field(ge=0, le=2**31)
     #: Whether this device is one of those whose updates it waits for.
     asked: bool = True
+    #: Whether an update of this device is here; None: the main server does not tell.
+    sent: bool | None = None
     deadline: float | None = None
 
 

@@ -5,16 +5,28 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-from shared.device.client.calls import is_passing
 from shared.device.main_server_client import Greeting, MainServer
+from shared.device.offline import is_passing
 from shared.errors import FedbellError
 
 _log = logging.getLogger(__name__)
 
 #: Pauses, in seconds, while the main server is away: doubled from the first to the last.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 5.0
+
+
+@dataclass(frozen=True)
+class Heard:
+    """An answer, and when the heartbeat began that it is to, as ``time.monotonic()``.
+
+    What was pushed since then it may not know of.
+    """
+
+    greeting: Greeting
+    began: float
 
 
 class Heartbeat:
@@ -33,7 +45,7 @@ class Heartbeat:
         self.status: Callable[[], dict[str, Any]] = dict
         self.is_away = False
         self._changed = threading.Condition()
-        self._greeting: Greeting | None = None
+        self._heard: Heard | None = None
         self._refusal: FedbellError | None = None
 
     def start(self) -> None:
@@ -42,14 +54,16 @@ class Heartbeat:
 
     def beat(self) -> Greeting:
         """One heartbeat, now. Raises what the call does."""
+        began = time.monotonic()
         greeting = self._main_server.tell(self.status())
         with self._changed:
-            self._greeting, self._refusal = greeting, None
-            self.is_away = False
+            if self._heard is None or self._heard.began <= began:
+                self._heard = Heard(greeting, began)
+            self._refusal, self.is_away = None, False
             self._changed.notify_all()
         return greeting
 
-    def newest(self) -> Greeting | None:
+    def newest(self) -> Heard | None:
         """What the main server answered last; None before it has.
 
         Raises:
@@ -58,7 +72,7 @@ class Heartbeat:
         with self._changed:
             if self._refusal is not None:
                 raise self._refusal
-            return self._greeting
+            return self._heard
 
     def wait(self, seconds: float) -> None:
         """Wait for the next answer, but not longer than so."""
