@@ -5,7 +5,20 @@ newer one. But a main server that went back to a backup has older versions again
 without the update: whoever only waited for a newer one would wait for ever.
 """
 
-from shared.device.main_server_client import TaskOffer
+from dataclasses import dataclass
+
+from shared.device.main_server_client import Greeting, TaskOffer
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What the main server answered to a heartbeat, and when that began (``time.monotonic()``).
+
+    What it was sent since then the answer may not know of.
+    """
+
+    greeting: Greeting
+    began: float
 
 
 def went_back(answered: int | None, offer: TaskOffer | None) -> bool:

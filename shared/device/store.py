@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from uuid import uuid4
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, null, select, update
 from sqlalchemy.orm import Session
 
 from shared.device.auto_train_notes import note_new_update
@@ -295,6 +295,19 @@ class Store:
             )
             message = f"Sent to the main server: counts in round {answer.get('round')}"
             record(session, "sent", message, task=row.task, device=self._device)
+
+    def not_sent(self, row: PendingUpdate) -> None:
+        """The main server does not have an update any more: it went back to a backup."""
+        with self.database.write(durable=False) as session:  # the next heartbeat tells it again
+            session.execute(
+                update(PendingUpdate)
+                .where(PendingUpdate.task == row.task, PendingUpdate.file == row.file)
+                .values(answer=null())
+            )
+            message = (
+                "The main server does not have the last update any more: it is to be sent again"
+            )
+            record(session, "not_sent", message, task=row.task, device=self._device)
 
     def model_file(self, row: InstalledModel) -> Path:
         """Where an installed model lies."""

@@ -5,9 +5,9 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
+from shared.device.awaiting import Heard
 from shared.device.main_server_client import Greeting, MainServer
 from shared.device.offline import is_passing
 from shared.errors import FedbellError
@@ -16,17 +16,6 @@ _log = logging.getLogger(__name__)
 
 #: Pauses, in seconds, while the main server is away: doubled from the first to the last.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 5.0
-
-
-@dataclass(frozen=True)
-class Heard:
-    """An answer, and when the heartbeat began that it is to, as ``time.monotonic()``.
-
-    What was pushed since then it may not know of.
-    """
-
-    greeting: Greeting
-    began: float
 
 
 class Heartbeat:
