@@ -7,7 +7,7 @@ without the update: whoever only waited for a newer one would wait for ever.
 
 from dataclasses import dataclass
 
-from shared.device.main_server_client import Greeting, TaskOffer
+from shared.device.greeting import Greeting, TaskOffer
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ import time
 from typing import Any
 
 from shared.device.awaiting import Heard, is_lost
-from shared.device.main_server_client import MainServer, MainServerAway
+from shared.device.connection import MainServerAway
+from shared.device.main_server_client import MainServer
 from shared.device.models import GlobalModels
 from shared.device.overview import Overview
 from shared.device.progress import SHORT_SECONDS

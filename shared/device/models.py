@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shared.device.main_server_client import MainServer, MainServerAway
+from shared.device.connection import MainServerAway
+from shared.device.main_server_client import MainServer
 from shared.device.model_file import UnfitModel, check_model
 from shared.device.remote import RemoteProblem
 from shared.device.store import Store

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from shared.device.main_server_client import MainServerAway, MainServerFailed
+from shared.device.connection import MainServerAway, MainServerFailed
 from shared.device.remote import RemoteProblem
 from shared.federated.task import Task
 

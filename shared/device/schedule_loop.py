@@ -15,7 +15,9 @@ from typing import Any
 
 from shared.device import pictures
 from shared.device.awaiting import Heard, awaited, went_back
-from shared.device.main_server_client import MainServer, MainServerAway, TaskOffer
+from shared.device.connection import MainServerAway
+from shared.device.greeting import TaskOffer
+from shared.device.main_server_client import MainServer
 from shared.device.offline import is_passing
 from shared.device.remote import NOT_ASKED, OTHER_BASE, RemoteProblem
 from shared.device.settings import DeviceSettings

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from shared.device.main_server_client import MainServerAway, MainServerFailed
+from shared.device.connection import MainServerAway, MainServerFailed
 from shared.device.model_file import sha256_of
 from shared.device.models import GlobalModels
 from shared.device.offline import offline_start

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from shared.device import schedule_loop
+from shared.device.connection import Reachability
 from shared.device.heartbeat import Heartbeat
-from shared.device.main_server_client import Reachability
 from shared.device.models import GlobalModels
 from shared.device.schedule_loop import ScheduleLoop
 from shared.device.settings import DeviceSettings

@@ -17,7 +17,8 @@ from tenacity import (
 
 from shared.device.client.display import Display
 from shared.device.client.settings import ClientSettings
-from shared.device.main_server_client import Greeting, MainServer
+from shared.device.greeting import Greeting
+from shared.device.main_server_client import MainServer
 from shared.device.offline import is_passing
 from shared.errors import FedbellError
 

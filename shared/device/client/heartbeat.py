@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from shared.device.awaiting import Heard
-from shared.device.main_server_client import Greeting, MainServer
+from shared.device.greeting import Greeting
+from shared.device.main_server_client import MainServer
 from shared.device.offline import is_passing
 from shared.errors import FedbellError
 

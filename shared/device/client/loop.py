@@ -18,7 +18,7 @@ from shared.device.client.news import NoSuchTask, can_go_on, offer_of, waits_for
 from shared.device.client.pulling import pull
 from shared.device.client.settings import ClientSettings
 from shared.device.client.state import ClientState, Own, Progress
-from shared.device.main_server_client import TaskOffer
+from shared.device.greeting import TaskOffer
 from shared.device.model_file import UnfitModel
 from shared.device.offline import offline_start
 from shared.device.remote import NOT_ASKED, OTHER_BASE, RemoteProblem

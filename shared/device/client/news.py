@@ -2,7 +2,7 @@
 
 from shared.device.awaiting import awaited
 from shared.device.client.state import Progress
-from shared.device.main_server_client import Greeting, TaskOffer
+from shared.device.greeting import Greeting, TaskOffer
 from shared.errors import FedbellError
 from shared.federated.task import Task
 

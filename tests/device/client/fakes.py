@@ -9,7 +9,8 @@ import numpy as np
 
 from shared.device.client.learner import training_seed
 from shared.device.client.learning import OnEpoch
-from shared.device.main_server_client import Greeting, MainServerAway
+from shared.device.connection import MainServerAway
+from shared.device.greeting import Greeting
 from shared.device.remote import RemoteProblem
 from shared.federated.task import Task, TrainingSettings
 from shared.federated.update import UpdateHeader
