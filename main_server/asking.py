@@ -11,7 +11,7 @@ from main_server.selection import Candidate, Chosen, selects, wanted
 from main_server.store.candidates import Presence, candidates
 from main_server.store.round_rows import newest_round
 from main_server.store.round_steps import RoundSteps, trained
-from main_server.store.tables import DeviceTask, Round
+from main_server.store.tables import DeviceTask, ReceivedUpdate, Round
 from shared.federated.policies import RoundSettings
 from shared.federated.task import Task
 from shared.web.database import Database
@@ -99,6 +99,7 @@ class Asking:
         with self._database.read() as session:
             row = newest_round(session, task.name, with_updates=False)
             known = session.get(DeviceTask, (device, task.name))
+            sent = row is not None and session.get(ReceivedUpdate, (row.id, device, 0)) is not None
         is_open = row is not None and row.status == OPEN
         number = 1 if row is None else row.number + (not is_open)
         selected = row.selected if row is not None and is_open else None
@@ -111,6 +112,7 @@ class Asking:
         return {
             "number": number,
             "asked": asked,
+            "sent": is_open and sent,
             "deadline": row.deadline if row is not None and is_open else None,
         }
 

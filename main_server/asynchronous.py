@@ -72,8 +72,8 @@ class Asynchronous:
             update's bytes.
 
         Raises:
-            UnreadableWeights, SchemaMismatch, NotFinite, BadHeader, StaleUpdate, WrongDevice,
-            NoModelYet, TaskBusy: nothing has changed.
+            UnreadableWeights, SchemaMismatch, NotFinite, BadHeader, StaleUpdate, OtherBase,
+            WrongDevice, NoModelYet, TaskBusy: nothing has changed.
         """
         strategy = _strategy(task)
         # A file that waits in a buffer has to be on the disk; of one that is applied, the version.

@@ -5,6 +5,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from main_server.rounds import OtherBase
 from main_server.store.tables import Version
 from main_server.store.versions import Versions
 from main_server.uploads import Upload
@@ -46,7 +47,7 @@ def check_upload(
         durable: whether its file is on the disk when this returns.
 
     Raises:
-        UnreadableWeights, SchemaMismatch, BadHeader, NoModelYet
+        UnreadableWeights, SchemaMismatch, BadHeader, NoModelYet, OtherBase
         NotFinite: also where the change is larger than MOST_NORM.
     """
     newest = versions.newest(task.name)
@@ -55,7 +56,10 @@ def check_upload(
         header = UpdateHeader.parse(update.metadata)
         with open_weights(versions.path(newest)) as current:
             current.schema.check(update.schema)
-        norm = _norm(versions, newest, header.base_version, update)
+        number = header.base_version
+        base = newest if number == newest.version else versions.find(task.name, number)
+        _check_base(base, header)
+        norm = _norm(versions, base, update)
         if norm is None or not math.isfinite(norm):
             update.check_finite()
         if norm is not None and not norm <= MOST_NORM:
@@ -66,12 +70,21 @@ def check_upload(
     return Checked(header, device, upload.file, upload.sha256, norm)
 
 
-def _norm(versions: Versions, newest: Version, base: int, update: WeightsFile) -> float | None:
-    row = newest if base == newest.version else versions.find(newest.task, base)
-    if row is None or row.pruned is not None:
+def _check_base(base: Version | None, header: UpdateHeader) -> None:
+    if base is not None and header.base_sha256 not in {None, base.sha256}:
+        raise OtherBase(
+            f"The update starts from a version {base.version} of {base.task} that this main server "
+            "does not have: it went back to a backup, and made another one of that number. "
+            f"{header.device} has to pull, and to train again.",
+            base_version=base.version,
+        )
+
+
+def _norm(versions: Versions, base: Version | None, update: WeightsFile) -> float | None:
+    if base is None or base.pruned is not None:
         return None
     try:
-        with open_weights(versions.path(row)) as before:
+        with open_weights(versions.path(base)) as before:
             return change_norm(update, before)
     except FileNotFoundError:  # pruned just now
         return None

@@ -45,6 +45,10 @@ def blueprint(server: MainServer) -> APIBlueprint:
             request.headers.get("Join-Token", ""),
             request.remote_addr or "",
         )
+        tasks = server.tasks.values()
+        # Before the newest versions: the update of a round that ends between the two is not
+        # missed, for there is a newer version.
+        rounds = {task.name: server.asking.told(task, json_data.device) for task in tasks}
         newest = server.versions.newest_numbers()
         none = (None, None)
         return {
@@ -56,9 +60,9 @@ def blueprint(server: MainServer) -> APIBlueprint:
                     "task": task.model_dump(mode="json"),
                     "version": newest.get(task.name, none)[0],
                     "distributed_version": newest.get(task.name, none)[1],
-                    "round": server.asking.told(task, json_data.device),
+                    "round": rounds[task.name],
                 }
-                for task in server.tasks.values()
+                for task in tasks
             },
         }
 

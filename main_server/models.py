@@ -93,8 +93,8 @@ class Models:
             The round's number, the device, the number of samples, the update's bytes.
 
         Raises:
-            UnreadableWeights, SchemaMismatch, NotFinite, BadHeader, StaleUpdate, WrongDevice,
-            NoModelYet: nothing has changed.
+            UnreadableWeights, SchemaMismatch, NotFinite, BadHeader, StaleUpdate, OtherBase,
+            WrongDevice, NoModelYet: nothing has changed.
         """
         checked = check_upload(self._versions, task, upload, device, durable=True)
         size = checked.bytes

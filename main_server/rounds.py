@@ -28,6 +28,12 @@ class StaleUpdate(FedbellError):
     title = "The update starts from another version"
 
 
+class OtherBase(StaleUpdate):
+    """An update that started from a version of a number that is another version here."""
+
+    title = "The update starts from another version of that number"
+
+
 class WrongDevice(FedbellError):
     """An update in another device's name."""
 

@@ -83,7 +83,8 @@ class HeartbeatAnswer(BaseModel):
     #: Whether it is to make itself another token: POST /devices/token.
     rotate_token: bool = False
     #: By task: its definition, the newest version, the newest that was sent out, and the round
-    #: that is open or comes next: its number, whether it asks this device, and its deadline.
+    #: that is open or comes next: its number, whether it asks this device, whether an update of
+    #: the device is here, and its deadline.
     tasks: dict[str, dict[str, Any]]
 
 

@@ -32,6 +32,12 @@ class TokenRevoked(WrongToken):
     title = "The device's token was revoked"
 
 
+class TokenTaken(WrongToken):
+    """A new token that another device holds."""
+
+    title = "The token is another device's"
+
+
 class NameTaken(FedbellError):
     """A device cannot be called what the log calls people."""
 
@@ -130,7 +136,7 @@ class DeviceTokens:
             The device's name.
 
         Raises:
-            WrongToken, TokenRevoked, NoRotationAsked
+            WrongToken, TokenRevoked, TokenTaken, NoRotationAsked
         """
         name = self.authenticate(token)
         held = hash_token(token)
@@ -147,7 +153,7 @@ class DeviceTokens:
                 )
             check_not_revoked(session, new_hash)
             if _name_of(session, new_hash) is not None:
-                raise WrongToken("The new token is that of another device. Make another one.")
+                raise TokenTaken("The new token is that of another device. Make another one.")
             device.token_hash, device.rotation_asked = new_hash, None
             record(session, "token_rotated", f"{name} has a new token", device=name)
         return name

@@ -11,6 +11,7 @@ from shared.device.settings import DeviceSettings
 from shared.device.trainer_process import TRAINER_MODULE
 from shared.device.uploads import calls as upload_calls
 from shared.device.uploads import gone_calls
+from shared.device.used_calls import UsedCalls
 from shared.web import events, health, job_calls, logs, retention
 from shared.web.access import guard
 from shared.web.access.call_proof import Proofs
@@ -39,7 +40,7 @@ def build(device_toml: Path, trainer_module: str = TRAINER_MODULE) -> APIFlask:
         People(settings, device.store.database),
         settings.device_name,
         ROUTES,
-        is_main_server=Proofs(device.tokens.hashes),
+        is_main_server=Proofs(device.tokens.hashes, UsedCalls(device.store.database).use),
     )
     retention.init_app(app, device.store.database, settings.keep_events)
     for blueprint in (

@@ -13,7 +13,8 @@ from typing import Any
 
 from shared.device import pictures
 from shared.device.auto_train_notes import AutoTrainNotes, NewUpdate
-from shared.device.main_server_client import MainServer, MainServerAway
+from shared.device.connection import MainServerAway
+from shared.device.main_server_client import MainServer
 from shared.device.remote import RemoteProblem
 from shared.device.settings import DeviceSettings
 from shared.device.steps import Steps

@@ -67,7 +67,7 @@ class Device:
             self.main_server,
             self.steps,
             self.jobs,
-            lambda task: self.heartbeat.is_asked(task),
+            lambda: self.heartbeat.heard,
             lambda: self.heartbeat.wake(only_news=True),
         )
         self.overview = Overview(

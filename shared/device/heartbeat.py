@@ -12,7 +12,9 @@ import threading
 import time
 from typing import Any
 
-from shared.device.main_server_client import MainServer, MainServerAway
+from shared.device.awaiting import Heard, is_lost
+from shared.device.connection import MainServerAway
+from shared.device.main_server_client import MainServer
 from shared.device.models import GlobalModels
 from shared.device.overview import Overview
 from shared.device.progress import SHORT_SECONDS
@@ -65,17 +67,14 @@ class Heartbeat:
         self._test_pictures: dict[str, int] = {}
         self._refusal: str | None = None
         self._not_before: dict[str, float] = {}
-        self._not_asked: frozenset[str] = frozenset()
+        #: The last answer; None: there was none yet.
+        self.heard: Heard | None = None
 
     def start(self) -> None:
         """Start all threads."""
         self._steps.turns.when_taken = self._stirred.set
         for work in (self._beat, self._beat_while_stirring, self._look_after_tasks):
             threading.Thread(target=work, name=work.__name__, daemon=True).start()
-
-    def is_asked(self, task: str) -> bool:
-        """Whether a task's open round, as far as is known, asks this device and not others."""
-        return task not in self._not_asked
 
     def wake(self, only_news: bool = False) -> None:
         """A step was taken: tell the main server now, and look at every task again.
@@ -137,6 +136,7 @@ class Heartbeat:
     def _tell(self, status: dict[str, Any]) -> float:
         """One heartbeat; seconds until the next."""
         body = self._without_known(status)
+        began = time.monotonic()
         greeting = self._main_server.tell(body)
         self._refusal = self._overview.refusal = None
         first = not self._store.tasks()
@@ -148,12 +148,24 @@ class Heartbeat:
                 for offer in greeting.tasks.values()
             ],
         )
-        offers = greeting.tasks.items()
-        self._not_asked = frozenset(
-            name for name, one in offers if one.round and not one.round.asked
-        )
+        self.heard = Heard(greeting, began)
+        self._look_back(self.heard)
         self._look_now.set()
         return 0 if first and greeting.tasks else greeting.heartbeat_seconds
+
+    def _look_back(self, heard: Heard) -> None:
+        """Notice that the main server forgot updates that it had acknowledged: sent once more, they
+        count."""
+        for name, offer in heard.greeting.tasks.items():
+            pending = self._store.pending(name)
+            if (
+                pending is None
+                or pending.answer is None
+                or heard.began <= self._steps.sent_at(name)
+            ):
+                continue
+            if is_lost(pending.base_version, offer):
+                self._store.not_sent(pending)
 
     def _without_known(self, status: dict[str, Any]) -> dict[str, Any]:
         """``status`` with only those confusions that the main server may not have."""

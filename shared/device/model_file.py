@@ -1,5 +1,6 @@
 """Checking the file of a global model before a number of it is used."""
 
+import re
 from pathlib import Path
 
 from shared.errors import FedbellError
@@ -12,6 +13,12 @@ class UnfitModel(FedbellError):
 
     status = 502
     title = "The global model does not fit"
+
+
+def sha256_of(etag: str) -> str | None:
+    """The SHA-256 of a global model's file, in hex, which is its ETag; None: it is another one."""
+    found = re.fullmatch(r'(?:W/)?"?([0-9a-f]{64})"?', etag)
+    return found[1] if found else None
 
 
 def check_model(

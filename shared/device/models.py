@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shared.device.main_server_client import MainServer, MainServerAway
+from shared.device.connection import MainServerAway
+from shared.device.main_server_client import MainServer
 from shared.device.model_file import UnfitModel, check_model
 from shared.device.remote import RemoteProblem
 from shared.device.store import Store
 from shared.device.tables import InstalledModel
 from shared.device.trainer_process import Trainer, TrainerDied
+from shared.errors import FedbellError
 from shared.federated.task import Task
 from shared.federated.weights import move_durably
 from shared.web.jobs import JobControl
@@ -123,8 +125,16 @@ class GlobalModels:
         finally:
             initial.unlink(missing_ok=True)
 
-    def newest(self, task: Task, control: JobControl | None = None) -> Base:
+    def newest(
+        self,
+        task: Task,
+        control: JobControl | None = None,
+        away: tuple[type[FedbellError], ...] = (MainServerAway,),
+    ) -> Base:
         """The main server's newest model, or while it is away the installed one.
+
+        Args:
+            away: what is raised then.
 
         Raises:
             MainServerAway: and nothing is installed.
@@ -132,7 +142,7 @@ class GlobalModels:
         """
         try:
             return Base(self._fetch_or_offer(task, control), None)
-        except MainServerAway as error:
+        except away as error:
             installed = self._store.installed(task.name)
             if installed is None:
                 raise

@@ -9,6 +9,9 @@ _ABOUT_THE_CONTENT = set(range(400, 500)) - {401, 403, 408, 425, 429}
 
 #: The main server's problem with an update of a device that its round does not ask, so far.
 NOT_ASKED = "not-asked"
+#: Its problem with one that started from a version it no longer has: it went back to a backup, and
+#: made another one of that number.
+OTHER_BASE = "other-base"
 
 
 class RemoteProblem(FedbellError):

@@ -1,7 +1,8 @@
 """A device that trains by itself: when its schedule says so, by the same steps that people call.
 
 What is to be done is read from the store: an update that was not sent is sent; then, when it is
-time, the next one is trained. So a device that was killed goes on where it was.
+time, the next one is trained. So a device that was killed goes on where it was. While the main
+server is away it trains on, as a client does.
 """
 
 import logging
@@ -13,9 +14,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shared.device import pictures
-from shared.device.main_server_client import MainServer, MainServerAway
-from shared.device.remote import NOT_ASKED, RemoteProblem
+from shared.device.awaiting import Heard, awaited, went_back
+from shared.device.connection import MainServerAway
+from shared.device.greeting import TaskOffer
+from shared.device.main_server_client import MainServer
+from shared.device.offline import is_passing
+from shared.device.remote import NOT_ASKED, OTHER_BASE, RemoteProblem
 from shared.device.settings import DeviceSettings
+from shared.device.starts import Offline, trainings_of
 from shared.device.steps import Steps
 from shared.device.store import Store
 from shared.device.tables import KnownTask, PendingUpdate
@@ -35,6 +41,10 @@ _FIRST_PAUSE, _LONGEST_PAUSE, _MOST_DOUBLINGS = 1.0, 60.0, 10
 _STOPPED_SECONDS = 300.0
 #: Who had an update trained, the main server in a round say, sends it; after so long it does not.
 _OTHERS_SEND_SECONDS = 15.0
+#: An update that cannot be sent is trained on until it holds so many trainings. A device has always
+#: the same pictures: with more it would only learn them by heart.
+_MOST_TRAININGS = 5
+_AWAY = "The main server does not answer."
 
 
 @dataclass
@@ -45,8 +55,11 @@ class _State:
     not_before: float = 0.0
     #: The main server was away; as soon as it is back, no pause is waited for.
     away: bool = False
-    #: Files of updates that the main server does not want, and of those trained here.
-    refused: set[str] = field(default_factory=set)
+    #: What was trained last was trained without it.
+    offline: bool = False
+    #: Files of updates that the main server does not want, each with its kind of problem; and of
+    #: those trained here.
+    refused: dict[str, str] = field(default_factory=dict)
     trained: set[str] = field(default_factory=set)
 
 
@@ -54,7 +67,7 @@ class ScheduleLoop:
     """Trains and sends by itself, one task at a time. Call :meth:`start` once.
 
     Args:
-        is_asked: whether the main server's open round of a task asks this device.
+        heard: what the main server answered last to a heartbeat.
         tell: called after each step it took.
 
     Attributes:
@@ -69,7 +82,7 @@ class ScheduleLoop:
         main_server: MainServer,
         steps: Steps,
         jobs: Jobs,
-        is_asked: Callable[[str], bool],
+        heard: Callable[[], Heard | None],
         tell: Callable[[], None],
     ) -> None:
         self._settings = settings
@@ -79,7 +92,7 @@ class ScheduleLoop:
         self._main_server = main_server
         self._steps = steps
         self._jobs = jobs
-        self._is_asked = is_asked
+        self._heard = heard
         self._tell = tell
         self._states: dict[str, _State] = {}
         self.problems: dict[str, str] = {}
@@ -138,7 +151,8 @@ class ScheduleLoop:
             self._failed(row.name, state, error)
             return _WAIT_SECONDS
         state.failures = 0
-        self.problems.pop(row.name, None)
+        if not state.offline:
+            self.problems.pop(row.name, None)
         return pause
 
     def _do(self, row: KnownTask, state: _State) -> float:
@@ -150,10 +164,17 @@ class ScheduleLoop:
             try:
                 self._work(task.name, "sendmodel", lambda job: self._steps.send(task, None, job))
             except RemoteProblem as error:
-                if not error.is_about_the_content or error.kind == NOT_ASKED:
+                if error.is_about_the_content and error.kind != NOT_ASKED:
+                    _log.warning("task %s: the update was refused: %s", task.name, error.detail)
+                    state.refused, state.offline = {pending.file: error.kind}, False
+                elif not self._trains_on(row, state, pending, error):
                     raise  # the same update is sent again, later
-                _log.warning("task %s: the update was refused: %s", task.name, error.detail)
-                state.refused = {pending.file}
+                return 0
+            except FedbellError as error:
+                if not self._trains_on(row, state, pending, error):
+                    raise
+                return 0
+            state.offline = False
             return 0
         now = time.time()
         due = self._schedule.next_time(now, pending.trained if pending else None)
@@ -161,32 +182,77 @@ class ScheduleLoop:
             return min(_LOOK_SECONDS, _LOOK_SECONDS if due is None else due - now)
         if self._awaited(row, pending) or not self._has_pictures(row):
             return _WAIT_SECONDS
-        self._work(task.name, "modeltrain", lambda job: self._steps.train(task, {}, job))
+        self._train(row, state, pending)
+        return 0
+
+    def _trains_on(
+        self, row: KnownTask, state: _State, pending: PendingUpdate, error: FedbellError
+    ) -> bool:
+        """After an update could not be sent: train it on, if it is time; whether that was done."""
+        now = time.time()
+        if not is_passing(error) or trainings_of(pending) >= _MOST_TRAININGS:
+            return False
+        due = self._schedule.next_time(now, pending.trained)
+        if due is None or due > now or not self._has_pictures(row):
+            return False
+        state.offline = True
+        self._say(row.name, f"{_AWAY} It trains on with what is here, and sends when it can.")
+        self._train(row, state, pending, is_unsent=True)
+        return True
+
+    def _train(
+        self,
+        row: KnownTask,
+        state: _State,
+        pending: PendingUpdate | None,
+        is_unsent: bool = False,
+    ) -> None:
+        own = pending.file if pending and pending.file not in state.refused else None
+        offline = Offline(own, is_unsent, self._answered(row, pending))
+        result = self._work(
+            row.name,
+            "modeltrain",
+            lambda job: self._steps.train(row.task, {}, job, offline=offline),
+        )
+        state.offline = "reservation" in result
+        if state.offline:
+            self._say(row.name, f"{_AWAY} It trains on with what is here, and sends when it can.")
         if trained := self._store.pending(row.name):
             state.trained = {trained.file}
-        return 0
+
+    def _answered(self, row: KnownTask, pending: PendingUpdate | None) -> int | None:
+        """The version that the last update started from, if there is an answer to it.
+
+        None also where that version is another one by now: it may be trained from again.
+        """
+        refusal = self._states.get(row.name, _State()).refused.get(pending.file if pending else "")
+        if pending is None or refusal == OTHER_BASE:
+            return None
+        is_over = pending.answer is not None or refusal is not None
+        return pending.base_version if is_over else None
 
     def _awaited(self, row: KnownTask, pending: PendingUpdate | None) -> str | None:
         """What has to come before a synchronous task is trained again; None: nothing."""
         if row.task.mode == "async":
             return None
-        refused = self._states.get(row.name, _State()).refused
-        is_over = pending and (pending.answer is not None or pending.file in refused)
-        if pending and is_over and (row.version is None or row.version <= pending.base_version):
-            return f"a newer version than {pending.base_version}"
-        if not self._is_asked(row.name):
-            return "a round that asks this device"
-        return None
+        answered, heard = self._answered(row, pending), self._heard()
+        offer = heard.greeting.tasks.get(row.name) if heard else None
+        is_fresh = heard is not None and heard.began > self._steps.sent_at(row.name)
+        if offer is None:  # what it told before this process began
+            offer = TaskOffer(
+                task=row.task, version=row.version, distributed_version=row.distributed_version
+            )
+        return awaited(answered, offer, is_fresh and went_back(answered, offer))
 
     def _has_pictures(self, row: KnownTask) -> bool:
         directory, counts = self._settings.pictures(row.name), self._uploads.counts(row.task)
         return pictures.has_training_pictures(directory, row.task, counts)
 
-    def _work(self, task: str, step: Step, work: Work) -> None:
+    def _work(self, task: str, step: Step, work: Work) -> dict[str, Any]:
         """Run a step as a job; the main server is told of its end."""
         self._steps.turns.check_free(task)
         try:
-            self._jobs.run(step, task, work)
+            return self._jobs.run(step, task, work)
         finally:
             self._tell()
 
@@ -198,14 +264,18 @@ class ScheduleLoop:
             pause, told = _STOPPED_SECONDS, f"It was stopped, and rests {_STOPPED_SECONDS:g} s."
         elif isinstance(error, MainServerAway):
             state.away = True
-            told = "The main server does not answer. What is trained is sent when it does."
+            told = f"{_AWAY} What is trained is sent when it does."
         elif isinstance(error, FedbellError):
             told = f"{error.detail} It is tried again by itself."
         else:
             _log.exception("task %s", task)
             told = f"{type(error).__name__}: {error}. It is tried again by itself."
+        self._say(task, told)
+        scattered = pause * random.uniform(0.5, 1.0)  # noqa: S311 - spreads devices
+        state.not_before = time.monotonic() + scattered
+
+    def _say(self, task: str, told: str) -> None:
+        """Tell why a task does not go on as it should, in the log once."""
         if self.problems.get(task) != told:
             _log.warning("The schedule, task %s: %s", task, told)
         self.problems[task] = told
-        scattered = pause * random.uniform(0.5, 1.0)  # noqa: S311 - spreads devices
-        state.not_before = time.monotonic() + scattered

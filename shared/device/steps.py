@@ -1,5 +1,6 @@
 """The steps of a round, as a device takes them: train, send, install. Each runs as a job."""
 
+import math
 import time
 from hashlib import sha256
 from typing import Any
@@ -8,6 +9,7 @@ from shared.device.main_server_client import MainServer
 from shared.device.models import GlobalModels
 from shared.device.remote import RemoteProblem
 from shared.device.settings import DeviceSettings
+from shared.device.starts import Offline, Start, Starts
 from shared.device.store import NothingToSend, Store
 from shared.device.tables import InstalledModel, PendingUpdate
 from shared.device.trainer_process import Trainer
@@ -35,10 +37,17 @@ class Steps:
         self._trainer = trainer
         self._models = models
         self._uploads = uploads
+        self._starts = Starts(store, models)
+        self._sent_at: dict[str, float] = {}
         self.turns = Turns(settings.device_name)
 
     def train(
-        self, task: Task, choice: dict[str, Any], control: JobControl, by_itself: bool = False
+        self,
+        task: Task,
+        choice: dict[str, Any],
+        control: JobControl,
+        by_itself: bool = False,
+        offline: Offline | None = None,
     ) -> dict[str, Any]:
         """Train the newest global model on this device's own pictures.
 
@@ -46,6 +55,7 @@ class Steps:
             task: what to train.
             choice: TrainingSettings that differ from the task's.
             by_itself: train on upload began it.
+            offline: the schedule began it, and may do this while the main server is away.
 
         Returns:
             What ``modeltrain`` answers. The result is the task's pending update.
@@ -56,8 +66,8 @@ class Steps:
         started = time.monotonic()
         with self.turns.take(task.name, "modeltrain", control):
             federation = self._store.federation() or ""
-            base = self._models.newest(task, control)
-            version = base.model.version
+            start = self._starts.choose(task, control, offline)
+            version = start.version
             settings = TrainingSettings(**task.training.model_dump() | choice)
             file = self._store.new_file("updates", task.name)
             sequence = self._store.next_sequence(task.name)
@@ -70,12 +80,13 @@ class Steps:
                 task=task.model_dump(mode="json"),
                 pictures=str(self._settings.pictures(task.name)),
                 uploaded=uploaded,
-                start=str(self._store.model_file(base.model)),
+                start=str(start.file),
                 settings=settings.model_dump(),
-                seed=_seed(task, self._settings.device_name, version, sequence),
+                seed=_seed(task, self._settings.device_name, start, sequence),
                 header={
                     "device": self._settings.device_name,
                     "base_version": version,
+                    "base_sha256": start.sha256,
                     "sequence": sequence,
                 },
                 output=str(file),
@@ -83,8 +94,8 @@ class Steps:
             result = {
                 "task": task.name,
                 "base_version": version,
-                "base": "installed" if base.reservation else "newest",
-                **({"reservation": base.reservation} if base.reservation else {}),
+                "base": start.base,
+                **({"reservation": start.reservation} if start.reservation else {}),
                 **settings.model_dump(),
                 "num_samples": trained["num_samples"],
                 "history": trained["history"],
@@ -98,7 +109,8 @@ class Steps:
                 num_samples=trained["num_samples"],
                 metrics=trained["metrics"],
                 file=file.name,
-                result=result | {"unreadable": trained["skipped"]},
+                result=result
+                | {"unreadable": trained["skipped"], "trainings": start.trainings + 1},
                 trained=time.time(),
                 answer=None,
             )
@@ -123,7 +135,10 @@ class Steps:
             self._store.open_update(task.name) as (row, file),
         ):
             if row.answer is None:
-                answer = self._main_server.send(task.name, file)
+                try:
+                    answer = self._main_server.send(task.name, file)
+                finally:
+                    self._sent_at[task.name] = time.monotonic()
                 self._store.sent(row, answer)
                 return answer
             counts_in = row.answer["round"]
@@ -135,6 +150,10 @@ class Steps:
                     f"round, train again first: POST /modeltrain?task={task.name}"
                 )
             return row.answer
+
+    def sent_at(self, task: str) -> float:
+        """When the main server was sent an update last, as ``time.monotonic()``."""
+        return self._sent_at.get(task, -math.inf)
 
     def install(self, task: Task, version: int | None, control: JobControl) -> dict[str, Any]:
         """Fetch a version (None: the newest), install it, measure it on own test pictures.
@@ -189,11 +208,12 @@ class Steps:
         return model
 
 
-def _seed(task: Task, device: str, version: int, sequence: int) -> int:
+def _seed(task: Task, device: str, start: Start, sequence: int) -> int:
     """Of the order of pictures: the same when this training is repeated, and only then.
 
     In a synchronous task a device has one update of a version, in an asynchronous one many.
     """
-    which = f"#{sequence}" if task.mode == "async" else f"{version}"
+    trained_on = f"+{start.trainings}" if start.trainings else ""
+    which = f"#{sequence}" if task.mode == "async" else f"{start.version}{trained_on}"
     digest = sha256(f"{task.seed}/{device}/{which}".encode()).digest()
     return int.from_bytes(digest[:4]) >> 1

@@ -127,6 +127,18 @@ class UploadedThumbnail(DeviceTables):
     jpeg: Mapped[bytes]
 
 
+class UsedCall(DeviceTables):
+    """The number of a call that the main server has made, so that nobody makes it again.
+
+    ``used``: when, in seconds since 1970.
+    """
+
+    __tablename__ = "used_calls"
+
+    number: Mapped[str] = mapped_column(primary_key=True)
+    used: Mapped[float]
+
+
 class Fact(DeviceTables):
     """One thing to remember, by name."""
 

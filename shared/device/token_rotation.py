@@ -4,6 +4,9 @@ Two files: ``token`` is the one that is used, ``token.next`` one that the main s
 taken already. It is told of the new one only after that is kept, and the old one is replaced only
 after it has answered. Killed anywhere, the device has the token that counts: where the old one is
 refused, the new one is tried.
+
+Only the main server can say that a new one will never count: after a revocation amid all this, say.
+Then another one is made.
 """
 
 import hashlib
@@ -13,11 +16,17 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from shared.device.remote import RemoteProblem
 from shared.errors import FedbellError
 from shared.federated.weights import write_durably
 from shared.federated.weights.durable import move_durably
 
 _log = logging.getLogger(__name__)
+
+_REVOKED = "token-revoked"
+#: The main server's problems with a new token that it has not taken, and never will. If it is the
+#: old one that was revoked, that was the device's, so the new one had not been taken either.
+_IN_VAIN = frozenset({_REVOKED, "token-taken"})
 
 #: Tells the main server, authorised by a token, the SHA-256 of the new one. Raises when refused.
 Change = Callable[[str, str], None]
@@ -57,20 +66,31 @@ class OwnTokens:
                     new = secrets.token_urlsafe(32)
                     write_durably(self._next_file, new.encode())  # mode 0600
                 change(old, hash_of(new))
+            except RemoteProblem as error:
+                _log.warning("The token could not be changed: %s", error)
+                if error.kind in _IN_VAIN:
+                    self._next_file.unlink(missing_ok=True)
+                return None
             except (FedbellError, OSError) as error:
                 _log.warning("The token could not be changed: %s", error)
                 return None
             return self._adopt(new)
 
     def finish(self, change: Change) -> str | None:
-        """After the old token was refused: the new one, if the main server has taken that."""
+        """After the old token was refused: the new one, if the main server has taken that.
+
+        Raises:
+            RemoteProblem: it had, and the new one was revoked since.
+        """
         with self._turn:
             new = _read(self._next_file)
             if not new:
                 return None
             try:
                 change(new, hash_of(new))
-            except FedbellError:
+            except FedbellError as error:
+                if isinstance(error, RemoteProblem) and error.kind == _REVOKED:
+                    raise
                 return None
             return self._adopt(new)
 

@@ -13,7 +13,8 @@ class Trained(BaseModel):
 
     task: str
     base_version: int
-    #: "newest", or "installed" when the main server was away; then ``reservation`` says so.
+    #: "newest", or "installed" when the main server was away; then ``reservation`` says so. Where
+    #: the device's schedule began it, also "own": what it had learned itself was trained on.
     base: str
     reservation: str | None = None
     epochs: int

@@ -54,6 +54,9 @@ class UpdateHeader(BaseModel):
     #: The device's own count of its updates of this task, from 1; two trainings that came out
     #: the same are two updates. None where a device does not count them.
     sequence: int | None = Field(default=None, ge=1, le=2**53)
+    #: The SHA-256 of the file of that global version: a main server that went back to a backup
+    #: makes another version of the same number. None where a device does not tell it.
+    base_sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     fingerprint: str = Field(pattern=r"^[0-9a-f]{64}$")
 
     @field_validator("metrics", "history", mode="before")

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from shared.device.main_server_client import MainServer, MainServerAway, MainServerFailed
+from shared.device import connection
+from shared.device.connection import MainServerAway, MainServerFailed
+from shared.device.main_server_client import MainServer
 from shared.device.remote import RemoteProblem
 from shared.device.settings import DeviceSettings
 
@@ -152,7 +154,7 @@ def test_away_and_back_are_logged_once(
     since = client.reachability.since
     assert client.tell({}).federation == client.tell({}).federation == "first"
     assert client.reachability.since != since
-    told = [record.message for record in caplog.records if record.name == client.__module__]
+    told = [record.message for record in caplog.records if record.name == connection.__name__]
     assert len(told) == 2
     assert "cannot be reached" in told[0]
     assert "answers" in told[1]

@@ -185,8 +185,8 @@ def test_who_is_not_asked_is_refused_and_told_so(tmp_path: Path, make_devices: D
     assert (refused.status_code, refused.json["type"]) == (409, "urn:fedbell:problem:not-asked")
     told = {each: devices[each].beat().json["tasks"]["digits"]["round"] for each in devices}
     assert told == {
-        asked: {"number": 1, "asked": True, "deadline": None},
-        name: {"number": 1, "asked": False, "deadline": None},
+        asked: {"number": 1, "asked": True, "sent": False, "deadline": None},
+        name: {"number": 1, "asked": False, "sent": False, "deadline": None},
     }
     assert f"Not asked in this round: {name}" in client.get("/").text
     assert client.post(f"/modeltrain?device={name}").status_code == 200
@@ -260,7 +260,7 @@ def test_devices_that_come_by_themselves(tmp_path: Path) -> None:
     devices = [ThinDevice(client, name) for name in ("alice", "bob")]
     for device in devices:
         told = device.status(url=None).json["tasks"]["digits"]["round"]
-        assert told == {"number": 1, "asked": True, "deadline": None}
+        assert told == {"number": 1, "asked": True, "sent": False, "deadline": None}
         device.offer()
     refused = client.post("/modeltrain")
     assert refused.status_code == 409
@@ -269,6 +269,7 @@ def test_devices_that_come_by_themselves(tmp_path: Path) -> None:
         assert device.send().status_code == 200
     told = devices[0].status(url=None).json["tasks"]["digits"]["round"]
     assert told["deadline"] == row(client)["deadline"]
+    assert told["sent"] is True
     assert "come by themselves" in client.get("/").text
     assert client.post("/aggregate_models").status_code == 200
     assert client.post("/send_model_clients").json["devices"] == {}

@@ -17,18 +17,11 @@ from tenacity import (
 
 from shared.device.client.display import Display
 from shared.device.client.settings import ClientSettings
-from shared.device.main_server_client import (
-    Greeting,
-    MainServer,
-    MainServerAway,
-    MainServerFailed,
-)
-from shared.device.remote import RemoteProblem
+from shared.device.greeting import Greeting
+from shared.device.main_server_client import MainServer
+from shared.device.offline import is_passing
 from shared.errors import FedbellError
 
-#: Statuses that say nothing about what was sent: called again, the answer may be another.
-_PASSING = frozenset({408, 425, 429})
-_SERVER_ERRORS = 500
 #: The first pause is at most so long, in seconds.
 _FIRST_PAUSE = 1.0
 
@@ -47,14 +40,6 @@ class Unavailable(FedbellError):
 
     status = 503
     title = "The main server does not answer"
-
-
-def is_passing(error: BaseException) -> bool:
-    """Whether the same call may succeed later."""
-    if isinstance(error, RemoteProblem):
-        status = int(error.as_problem()["status"])
-        return status >= _SERVER_ERRORS or status in _PASSING or error.kind == "cut-short"
-    return isinstance(error, (MainServerAway, MainServerFailed, OSError))
 
 
 class Calls:

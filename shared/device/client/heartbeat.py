@@ -7,8 +7,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from shared.device.client.calls import is_passing
-from shared.device.main_server_client import Greeting, MainServer
+from shared.device.awaiting import Heard
+from shared.device.greeting import Greeting
+from shared.device.main_server_client import MainServer
+from shared.device.offline import is_passing
 from shared.errors import FedbellError
 
 _log = logging.getLogger(__name__)
@@ -33,7 +35,7 @@ class Heartbeat:
         self.status: Callable[[], dict[str, Any]] = dict
         self.is_away = False
         self._changed = threading.Condition()
-        self._greeting: Greeting | None = None
+        self._heard: Heard | None = None
         self._refusal: FedbellError | None = None
 
     def start(self) -> None:
@@ -42,14 +44,16 @@ class Heartbeat:
 
     def beat(self) -> Greeting:
         """One heartbeat, now. Raises what the call does."""
+        began = time.monotonic()
         greeting = self._main_server.tell(self.status())
         with self._changed:
-            self._greeting, self._refusal = greeting, None
-            self.is_away = False
+            if self._heard is None or self._heard.began <= began:
+                self._heard = Heard(greeting, began)
+            self._refusal, self.is_away = None, False
             self._changed.notify_all()
         return greeting
 
-    def newest(self) -> Greeting | None:
+    def newest(self) -> Heard | None:
         """What the main server answered last; None before it has.
 
         Raises:
@@ -58,7 +62,7 @@ class Heartbeat:
         with self._changed:
             if self._refusal is not None:
                 raise self._refusal
-            return self._greeting
+            return self._heard
 
     def wait(self, seconds: float) -> None:
         """Wait for the next answer, but not longer than so."""

@@ -32,6 +32,7 @@ class Learning(Protocol):
         chunk: int,
         settings: TrainingSettings,
         base_version: int,
+        base_sha256: str | None,
         sequence: int,
         output: Path,
         on_epoch: OnEpoch,
@@ -46,6 +47,7 @@ class Learning(Protocol):
             chunks: those that ``start`` has seen and no acknowledged update holds, with the
                 number of samples of each.
             base_version: of the global model that all this began with.
+            base_sha256: of its file, in hex; None: that is not known.
             sequence: the update's number.
 
         Returns:

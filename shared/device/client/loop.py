@@ -4,9 +4,12 @@ State is kept after each of these. So whatever dies, and whenever, the next star
 what it trains comes out as if nothing had happened.
 """
 
+import math
 import threading
+import time
 from typing import Any
 
+from shared.device.awaiting import is_lost, went_back
 from shared.device.client.calls import Calls, Unavailable
 from shared.device.client.display import Display
 from shared.device.client.heartbeat import Heartbeat
@@ -15,15 +18,19 @@ from shared.device.client.news import NoSuchTask, can_go_on, offer_of, waits_for
 from shared.device.client.pulling import pull
 from shared.device.client.settings import ClientSettings
 from shared.device.client.state import ClientState, Own, Progress
-from shared.device.main_server_client import TaskOffer
+from shared.device.greeting import TaskOffer
 from shared.device.model_file import UnfitModel
-from shared.device.remote import NOT_ASKED, RemoteProblem
+from shared.device.offline import offline_start
+from shared.device.remote import NOT_ASKED, OTHER_BASE, RemoteProblem
 from shared.errors import FedbellError
 from shared.federated.task import Task, TrainingSettings
 
 #: A client that waits for a version looks so often, in seconds, if no heartbeat wakes it.
 _LOOK_SECONDS = 5.0
 _CONFLICT, _UNAUTHORIZED = 409, 401
+#: Refusals of an update after which the same version may be trained from again: who is not asked
+#: yet may be asked by the same round, when others are lost; and the version may be another one.
+_MAY_TRAIN_AGAIN = frozenset({NOT_ASKED, OTHER_BASE})
 
 
 class Loop:
@@ -54,6 +61,10 @@ class Loop:
         self._learner: Learning | None = None
         self._offer: TaskOffer | None = None
         self._pushes = 0
+        #: When the last update was answered, as ``time.monotonic()``; and the file of one that is
+        #: pushed once more: it is no further one.
+        self._answered_at = -math.inf
+        self._again: str | None = None
 
     def run(self) -> None:
         """Go on until it is stopped, or has pushed as many updates as it was told to.
@@ -126,9 +137,10 @@ class Loop:
 
     def _take_news(self) -> None:
         """Take what the main server told last. Raises what it refuses this client for."""
-        greeting = self._heartbeat.newest()
-        if greeting is None:
+        heard = self._heartbeat.newest()
+        if heard is None:
             return
+        greeting = heard.greeting
         self._offer = offer_of(greeting, self._settings.task)
         task, progress = self._offer.task, self._progress
         if why := why_anew(progress, greeting.federation, task):
@@ -137,6 +149,25 @@ class Loop:
             self._state.save(Progress(federation=greeting.federation, task=task))
         elif (progress.federation, progress.task) != (greeting.federation, task):
             self._state.keep(federation=greeting.federation, task=task)
+        if task.mode == "sync" and heard.began > self._answered_at:
+            self._look_back(self._offer)
+
+    def _look_back(self, offer: TaskOffer) -> None:
+        """Notice that the main server of a synchronous task went back to a backup.
+
+        Args:
+            offer: what it told since the last update was answered.
+        """
+        own, answered = self._progress.own, self._progress.answered
+        if went_back(answered, offer):
+            newest = "no version" if offer.version is None else f"version {offer.version}"
+            self._display.say(f"The main server went back to {newest}. Trains from what it has.")
+            self._state.keep(own=None, base=None, answered=None)
+        elif own and own.is_acknowledged and is_lost(answered, offer):
+            self._display.say("The main server does not have the last update any more.")
+            self._again = own.file
+            pending = own.model_copy(update={"is_acknowledged": False})
+            self._state.keep(own=pending, answered=None)
 
     def _meet_again(self) -> None:
         """After a refusal that may mean that the main server began anew."""
@@ -160,13 +191,15 @@ class Loop:
             if status != _CONFLICT:
                 raise
             self._display.say(f"Drops an update that was refused, and pulls: {error.detail}")
-            # What is refused for its version is not trained again from the same one. Who is not
-            # asked yet may be asked by the same round, when others are lost.
-            answered = self._progress.answered if error.kind == NOT_ASKED else own.base_version
+            # What is refused for its version is not trained again from the same one.
+            is_over = error.kind not in _MAY_TRAIN_AGAIN
+            answered = own.base_version if is_over else self._progress.answered
+            self._answered_at = time.monotonic()
             self._state.keep(own=None, base=None, answered=answered)
             return True
-        self._pushes += 1
-        acknowledged = own.model_copy(update={"is_acknowledged": True, "chunks": {}})
+        self._answered_at = time.monotonic()
+        self._pushes += own.file != self._again
+        acknowledged = own.model_copy(update={"is_acknowledged": True})
         self._state.keep(own=acknowledged, answered=own.base_version)
         self._display.pushed(self._pushes, own.base_version)
         return True
@@ -198,11 +231,16 @@ class Loop:
         return base.as_start() if base else None
 
     def _offline_start(self, error: Unavailable) -> Own | None:
-        progress = self._progress
-        start = progress.own or (progress.base.as_start() if progress.base else None)
-        answered = progress.answered if self._task.mode == "sync" else None
-        if start and answered is not None and start.base_version <= answered:
-            start = None  # the update would take the place of one that counts
+        own, base = self._progress.own, self._progress.base
+        which = offline_start(
+            self._task,
+            own=own.base_version if own else None,
+            is_acknowledged=own is not None and own.is_acknowledged,
+            pulled=base.version if base else None,
+            answered=self._progress.answered,
+        )
+        pulled = base.as_start() if base else None
+        start = {"own": own, "pulled": pulled, None: None}[which]
         how = "Trains on with the weights that are here" if start else "Goes on trying"
         self._display.say(f"{error.detail}. {how}.")
         return start
@@ -219,16 +257,22 @@ class Loop:
         file = f"update-{number}.safetensors"
         chunks = learner.train(
             self._state.path(start.file),
-            start.chunks,
+            start.uncounted,
             chunk,
             settings,
             start.base_version,
+            start.base_sha256,
             number,
             self._state.path(file),
             lambda epoch, told: self._display.epoch(epoch, told["loss"], told["accuracy"]),
             self._stopping.is_set,
         )
-        own = Own(base_version=start.base_version, file=file, chunks=chunks)
+        own = Own(
+            base_version=start.base_version,
+            base_sha256=start.base_sha256,
+            file=file,
+            chunks=chunks,
+        )
         following = chunk + 1 if chunk < last else first
         self._state.keep(own=own, sequence=number, next_chunk=following)
 

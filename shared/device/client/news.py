@@ -1,7 +1,8 @@
 """What a client makes of the main server's answer to its heartbeat: rules, no calls."""
 
+from shared.device.awaiting import awaited
 from shared.device.client.state import Progress
-from shared.device.main_server_client import Greeting, TaskOffer
+from shared.device.greeting import Greeting, TaskOffer
 from shared.errors import FedbellError
 from shared.federated.task import Task
 
@@ -36,25 +37,21 @@ def why_anew(progress: Progress, federation: str, task: Task) -> str | None:
 def waits_for(progress: Progress, offer: TaskOffer | None) -> str | None:
     """What has to come before a synchronous task may be trained again; None: nothing.
 
-    An update that starts from the version of the last one would take its place.
+    A main server that went back was noticed before: there is no last update any more.
 
     Args:
         offer: what the main server told last; None: nothing since this process began.
     """
     if progress.task is None or progress.task.mode != "sync":
         return None
-    newest = offer.version if offer else None
-    if progress.answered is not None and (newest is None or newest <= progress.answered):
-        return f"a newer version than {progress.answered}"
-    if offer and offer.round and not offer.round.asked:
-        return f"a round that asks it; round {offer.round.number} asks others"
-    return None
+    return awaited(progress.answered, offer, has_gone_back=False)
 
 
 def can_go_on(progress: Progress, offer: TaskOffer | None) -> bool:
     """Whether a training that was interrupted may begin again from the same version.
 
-    So an update comes out the same, bit for bit. Not if it would be refused by now.
+    So an update comes out the same, bit for bit. Not if it would be refused by now, as far as
+    numbers tell: the update says which version it started from by its bytes, too.
     """
     base, task = progress.base, progress.task
     if base is None or task is None or base.pulled_for != progress.sequence + 1:

@@ -10,6 +10,7 @@ from pathlib import Path
 from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from shared.device.model_file import sha256_of
 from shared.errors import ConfigurationError
 from shared.federated.task import Task
 from shared.federated.weights import write_durably
@@ -33,21 +34,30 @@ class Base(BaseModel):
 
     def as_start(self) -> "Own":
         """What to train from: nothing has been learned since."""
-        return Own(base_version=self.version, file=self.file, chunks={})
+        return Own(
+            base_version=self.version, base_sha256=sha256_of(self.etag), file=self.file, chunks={}
+        )
 
 
 class Own(BaseModel):
     """What was trained last: an update, and the weights to train on from while offline.
 
-    ``chunks``: those that no acknowledged update holds, with the number of samples of each.
+    ``base_sha256``: of the file of the version that it started from. ``chunks``: those that no
+    update acknowledged before holds, with the number of samples of each.
     """
 
     model_config = ConfigDict(frozen=True)
 
     base_version: int
+    base_sha256: str | None = None
     file: str
     chunks: dict[int, int]
     is_acknowledged: bool = False
+
+    @property
+    def uncounted(self) -> dict[int, int]:
+        """The chunks that no acknowledged update holds."""
+        return {} if self.is_acknowledged else self.chunks
 
 
 class Progress(BaseModel):

@@ -10,7 +10,6 @@ calls need the token itself.
 import hashlib
 import hmac
 import secrets
-import threading
 import time
 from collections.abc import Callable, Iterable
 
@@ -19,6 +18,8 @@ from flask import Request
 HEADER = "Fedbell-Call"
 #: Clocks of both sides may differ by so many seconds.
 _MOST_SECONDS = 300.0
+#: A number that was used so long ago comes with a proof that is too old by any clock.
+REMEMBERED_SECONDS = 2 * _MOST_SECONDS
 _LONGEST_PROOF = 200
 
 
@@ -39,13 +40,15 @@ class Proofs:
 
     Args:
         token_hashes: of the tokens that the device has just now: two while it changes them.
+        use: keeps that a number was used, at a time; whether it was not before. It has to
+            remember that for REMEMBERED_SECONDS, whatever becomes of this process.
     """
 
-    def __init__(self, token_hashes: Callable[[], Iterable[str]]) -> None:
+    def __init__(
+        self, token_hashes: Callable[[], Iterable[str]], use: Callable[[str, float], bool]
+    ) -> None:
         self._token_hashes = token_hashes
-        self._lock = threading.Lock()
-        #: Numbers that were used, and when.
-        self._used: dict[str, float] = {}
+        self._use = use
 
     def __call__(self, call: Request) -> bool:
         """Whether the main server made ``call``, and it was not made before."""
@@ -64,13 +67,7 @@ class Proofs:
         )
         if not any(hmac.compare_digest(each.encode(), signature.encode()) for each in signed):
             return False
-        with self._lock:
-            for old in [old for old, at in self._used.items() if now - at > 2 * _MOST_SECONDS]:
-                del self._used[old]
-            if number in self._used:
-                return False
-            self._used[number] = now
-        return True
+        return self._use(number, now)
 
 
 def _sign(

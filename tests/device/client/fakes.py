@@ -9,7 +9,8 @@ import numpy as np
 
 from shared.device.client.learner import training_seed
 from shared.device.client.learning import OnEpoch
-from shared.device.main_server_client import Greeting, MainServerAway
+from shared.device.connection import MainServerAway
+from shared.device.greeting import Greeting
 from shared.device.remote import RemoteProblem
 from shared.federated.task import Task, TrainingSettings
 from shared.federated.update import UpdateHeader
@@ -38,9 +39,11 @@ class Fate:
 
 
 class FakeMainServer:
-    """Makes a version of each update that comes.
+    """Makes a version of each update that comes, or of each ``needs`` of them.
 
     Attributes:
+        needs: how many updates make a version.
+        waiting: the weights of those that have not made one yet.
         accepted: updates that count, in order.
         versions: the number w[0] of each version's weights.
         fails: called before each call; raises what goes wrong.
@@ -57,6 +60,12 @@ class FakeMainServer:
         self.fails: Callable[[str], None] = lambda _call: None
         self.asks = True
         self.calls: list[str] = []
+        self.needs = 1
+        self.waiting: list[dict[str, Any]] = []
+
+    def go_back(self, versions: int, accepted: int) -> None:
+        """As from a backup of the time when there were so many versions and updates."""
+        del self.versions[versions:], self.accepted[accepted:], self.waiting[:]
 
     def tell(self, _status: dict[str, Any]) -> Greeting:
         """See MainServer."""
@@ -66,7 +75,7 @@ class FakeMainServer:
             "task": self.task.model_dump(mode="json"),
             "version": newest,
             "distributed_version": newest,
-            "round": {"number": 7, "asked": self.asks},
+            "round": {"number": 7, "asked": self.asks, "sent": bool(self.waiting)},
         }
         return Greeting.model_validate(
             {
@@ -104,14 +113,30 @@ class FakeMainServer:
             file = self.directory / "update"
             file.write_bytes(body)
             with open_weights(file) as opened:
-                base = UpdateHeader.parse(opened.metadata).base_version
+                header = UpdateHeader.parse(opened.metadata)
                 weights = dict(opened)
-            if self.task.mode == "sync" and base != len(self.versions) - 1:
-                raise RemoteProblem({"type": "stale-update", "status": 409, "detail": "Too old."})
+            self._check_base(header)
             self.accepted.append(body)
-            self._make(weights)
+            self.waiting.append(weights)
+            if len(self.waiting) >= self.needs:
+                self.end_round()
         self.fate.moment()
         return {"round": len(self.accepted)}
+
+    def end_round(self) -> None:
+        """Make a version of what is here."""
+        self._make(self.waiting[-1])
+        self.waiting.clear()
+
+    def _check_base(self, header: UpdateHeader) -> None:
+        base, newest = header.base_version, len(self.versions) - 1
+        kind = None
+        if base > newest or (self.task.mode == "sync" and base != newest):
+            kind = "stale-update"
+        elif header.base_sha256 != hashlib.sha256(self.versions[base].read_bytes()).hexdigest():
+            kind = "other-base"
+        if kind:
+            raise RemoteProblem({"type": kind, "status": 409, "detail": "Another version."})
 
     def headers(self) -> list[UpdateHeader]:
         """Of the updates that count."""
@@ -162,6 +187,7 @@ class FakeLearner:
         chunk: int,
         settings: TrainingSettings,
         base_version: int,
+        base_sha256: str | None,
         sequence: int,
         output: Path,
         on_epoch: OnEpoch,
@@ -181,6 +207,7 @@ class FakeLearner:
             num_samples=sum(learned.values()),
             metrics={"loss": 1.0},
             sequence=sequence,
+            base_sha256=base_sha256,
             fingerprint=FINGERPRINT,
         )
         write_weights(output, {"w": weights.astype(np.float32)}, header.as_metadata())

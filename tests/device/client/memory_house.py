@@ -32,6 +32,7 @@ class House:
     def __init__(self, directory: Path, task: Task) -> None:
         self.state = directory / "state"
         self.server = FakeMainServer(directory / "server", task)
+        self.heartbeat: Heartbeat
         self.settings = ClientSettings(
             id="alice",
             main_server_url="http://127.0.0.1:1",
@@ -48,7 +49,7 @@ class House:
         self.server.fate = fate or Fate()
         state = ClientState(self.state, self.settings.task)
         main_server: Any = self.server
-        heartbeat = StillHeartbeat(main_server)
+        heartbeat = self.heartbeat = StillHeartbeat(main_server)
         display = _Watching(stopping, until)
         calls = Calls(self.settings, main_server, display, stopping)
 

@@ -5,11 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.numpy
 
 from shared.device.client import pulling, state
+from shared.device.client.learner import training_seed
 from shared.device.client.state import ClientState
 from shared.device.remote import RemoteProblem
 from shared.errors import ConfigurationError
+from shared.federated.policies import AsynchronousSettings
 from shared.federated.task import Task
 from shared.federated.weights import read_weights
 from tests.device.client.fakes import CHUNK, Fate, Killed, away
@@ -123,6 +126,32 @@ def test_a_pull_that_fails_stops_only_a_synchronous_task(tmp_path: Path, task: T
     assert fails == 2
     bases = [header.base_version for header in server.headers()]
     assert bases == ([0, 1, 2] if task.mode == "sync" else [0, 0, 2])
+
+
+@pytest.mark.parametrize("rule", ["fedasync", "running_average", "fedbuff"])
+def test_what_counts_already_is_not_added_again(tmp_path: Path, rule: str) -> None:
+    """FedBuff adds changes: a change that goes on from an acknowledged one would hold that."""
+    asynchronous = AsynchronousSettings(rule=rule)
+    house = House(tmp_path, make_task("async").model_copy(update={"asynchronous": asynchronous}))
+    server = house.server
+
+    def pull_fails(call: str) -> None:
+        if call == "download" and len(server.accepted) == 1:
+            raise away()
+
+    server.fails = pull_fails
+    house.run(lambda: len(server.accepted) >= 2)
+    first, second = server.headers()
+    assert (first.base_version, second.base_version) == (0, 0)
+    assert (first.num_samples, second.num_samples) == (CHUNK, CHUNK)
+    version, learned, told = (
+        safetensors.numpy.load(body)["w"]
+        for body in (server.versions[0].read_bytes(), *server.accepted)
+    )
+    start = version if rule == "fedbuff" else learned
+    chance = np.random.default_rng(training_seed(house.server.task, "alice", 2))
+    expected = start / 2 + 3 + chance.random(2, np.float32)
+    np.testing.assert_array_equal(told, expected)
 
 
 def test_without_a_main_server_the_next_start_goes_on(tmp_path: Path) -> None:

@@ -1,0 +1,99 @@
+"""The tasks that a device knows, and the federation that they are of."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import delete, select, update
+
+from shared.device.store.part import FEDERATION, Part, federation_of
+from shared.device.tables import Fact, InstalledModel, KnownTask, PendingUpdate, UploadedPicture
+from shared.errors import FedbellError
+from shared.federated.task import Task
+from shared.web.events import record
+
+
+class NoTaskYet(FedbellError):
+    """The main server has not told any task yet."""
+
+    status = 503
+    title = "The tasks are not known yet"
+
+
+class UnknownTask(FedbellError):
+    """The main server has no such task."""
+
+    status = 404
+    title = "There is no such task"
+
+
+class Tasks(Part):
+    """What the main server told last."""
+
+    def tasks(self) -> list[KnownTask]:
+        """All tasks, in the main server's order."""
+        with self.database.read() as session:
+            return list(session.scalars(select(KnownTask).order_by(KnownTask.position)))
+
+    def task(self, name: str | None) -> Task:
+        """The task of that name; the first one for None.
+
+        Raises:
+            NoTaskYet: the main server has not been reached even once.
+            UnknownTask
+        """
+        if name is not None:
+            with self.database.read() as session:
+                row = session.get(KnownTask, name)
+            if row is not None:
+                return row.task
+        known = self.tasks()
+        if not known:
+            raise NoTaskYet(
+                "This device does not know its tasks yet: it has never reached its main server. "
+                "Start the main server, or look at main_server_url; GET /status says more."
+            )
+        if name is None:
+            return known[0].task
+        raise UnknownTask(
+            f"There is no task {name}. There are: {', '.join(row.name for row in known)}."
+        )
+
+    def federation(self) -> str | None:
+        """The federation that models and updates here belong to."""
+        with self.database.read() as session:
+            return federation_of(session)
+
+    def adopt(self, federation: str, tasks: Sequence[tuple[Task, int | None, int | None]]) -> None:
+        """Take what the main server told; forget what belongs to another federation.
+
+        Args:
+            federation: the main server's.
+            tasks: each task, its newest version and the newest distributed one.
+        """
+        rows = [
+            {
+                "name": task.name,
+                "position": position,
+                "definition": task.model_dump(mode="json"),
+                "version": version,
+                "distributed_version": distributed,
+            }
+            for position, (task, version, distributed) in enumerate(tasks)
+        ]
+        names = tuple(rows[0]) if rows else ()
+        with self.database.read() as session:
+            known = session.scalars(select(KnownTask).order_by(KnownTask.position))
+            same = rows == [{name: getattr(row, name) for name in names} for row in known]
+            if same and federation == federation_of(session):
+                return
+        with self.database.write(durable=False) as session:  # the next heartbeat tells it again
+            former = federation_of(session)
+            if former not in {None, federation}:
+                session.execute(delete(InstalledModel))
+                session.execute(delete(PendingUpdate))
+                # What was learned from them went to the former one.
+                session.execute(update(UploadedPicture).values(trained=None))
+                message = "Another federation: models and updates of the former one are forgotten"
+                record(session, "federation", message, device=self._device)
+            session.merge(Fact(name=FEDERATION, value=federation))
+            session.execute(delete(KnownTask))
+            session.add_all(KnownTask(**row) for row in rows)
