@@ -29,11 +29,17 @@ class Tables(DeclarativeBase):
 
 
 class Federation(Tables):
-    """One row: which federation this is. A new store is a new federation."""
+    """One row: which federation this is. A new store is a new federation.
+
+    ``last_started``: when a main server last began to listen. ``last_heard``: when devices had
+    last been heard before that; see :class:`~main_server.store.candidates.Presence`.
+    """
 
     __tablename__ = "federation"
 
     id: Mapped[str] = mapped_column(primary_key=True)
+    last_heard: Mapped[float | None]
+    last_started: Mapped[float | None]
 
 
 class Device(Tables):
@@ -123,6 +129,7 @@ class Round(Tables):
     nothing and counted with the version the round started from, each with its number of samples.
     ``selected``: the devices that are asked in this round; None: all. ``quorum``: how many updates
     make its version; more do not count. ``deadline``: when it is aggregated by itself.
+    ``stand_ins``: those of ``selected`` that are asked in the places of others, each with when.
     In a task of mode async, a round is the updates that made one version together.
     """
 
@@ -145,6 +152,7 @@ class Round(Tables):
     selected: Mapped[list[str] | None] = mapped_column(_JSON_OR_NULL)
     quorum: Mapped[int | None]
     deadline: Mapped[float | None]
+    stand_ins: Mapped[dict[str, float] | None] = mapped_column(_JSON_OR_NULL)
     updates: Mapped[list["ReceivedUpdate"]] = relationship(
         order_by="ReceivedUpdate.device, ReceivedUpdate.number", lazy="selectin"
     )
