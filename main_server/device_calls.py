@@ -56,7 +56,7 @@ def blueprint(server: MainServer) -> APIBlueprint:
                     "task": task.model_dump(mode="json"),
                     "version": newest.get(task.name, none)[0],
                     "distributed_version": newest.get(task.name, none)[1],
-                    "round": server.asking.told(task, json_data.device),
+                    "round": server.telling.told(task, json_data.device),
                 }
                 for task in server.tasks.values()
             },

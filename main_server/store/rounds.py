@@ -18,6 +18,7 @@ from main_server.store.evaluations import (
     note_evaluation,
 )
 from main_server.store.norms import note_norm
+from main_server.store.places import ask_stand_ins
 from main_server.store.rests import note_round_over
 from main_server.store.round_reads import RoundReads
 from main_server.store.round_rows import newest_round, open_round, received_before, senders
@@ -80,6 +81,8 @@ class Rounds(RoundReads):
             )
             row = open_round(session, task, time.time(), model, self._seen_since())
             is_late = header.base_version < model.version
+            if row.selected is not None and device not in row.selected and not is_late:
+                ask_stand_ins(session, task, row, self._seen_since())
             rules.check_place(
                 task,
                 row.number,

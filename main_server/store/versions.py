@@ -176,10 +176,15 @@ def pruned(row: Version) -> VersionPruned:
     )
 
 
+def find_newest_version(session: Session, task: str) -> Version | None:
+    """The newest version, within a transaction; None before there is one."""
+    query = select(Version).where(Version.task == task).order_by(Version.version.desc()).limit(1)
+    return session.scalar(query)
+
+
 def newest_version(session: Session, task: str) -> Version:
     """The newest version, within a transaction. Raises NoModelYet."""
-    query = select(Version).where(Version.task == task).order_by(Version.version.desc()).limit(1)
-    row = session.scalar(query)
+    row = find_newest_version(session, task)
     if row is None:
         raise rules.NoModelYet(
             f"No device has offered version 0 of {task} yet. Start a device that has pictures "
