@@ -46,7 +46,7 @@ def is_due(task: Task, newest: Round | None) -> bool:
         # One that somebody aggregates before its deadline may be sent out with a button too.
         is_over = newest.deadline is not None and newest.deadline <= time.time()
         return task.auto_aggregate or is_over or _is_first_come(task)
-    updates = len(newest.updates)
+    updates = len({update.device for update in newest.updates})
     if newest.status != OPEN or updates < max(1, task.min_updates):
         return False
     is_full = newest.quorum is not None and updates >= newest.quorum and _is_first_come(task)

@@ -54,7 +54,7 @@ def _missing(server: MainServer, row: Round) -> int:
     task = server.tasks.get(row.task)
     if row.status != OPEN or task is None:
         return 0
-    return max(0, task.min_updates - len(row.updates))
+    return max(0, task.min_updates - len({update.device for update in row.updates}))
 
 
 def _updates(row: Round) -> dict[str, dict[str, Any]]:

@@ -159,13 +159,14 @@ class Round(Tables):
 
 
 class ReceivedUpdate(Tables):
-    """A device's update of one round: the newest it sent, and only that, counts.
+    """A device's update of one round. In a task of mode async all count, in order of ``number``.
 
-    In a task of mode async all count, in order of ``number``.
+    In a synchronous round the newest counts that a device sent of each version it started from:
+    one of the round's own, and late ones.
 
     Attributes:
-        number: 0 in a synchronous round; otherwise its place in the order of arrival in the
-            round, from 1.
+        number: in a synchronous round how many versions it is late: 0 for one that started from
+            the round's. Otherwise its place in the order of arrival in the round, from 1.
         base_version: that it started from; None: the round's.
         weight: by how much its samples or its change were multiplied for its staleness; None: 1.
         norm: the Euclidean norm of its change, over all weights.

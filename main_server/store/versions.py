@@ -167,6 +167,16 @@ class Versions:
                 row.released = True
 
 
+def newest_promoted(session: Session, task: str) -> int | None:
+    """The newest version that is an older one again, within a transaction; None: there is none."""
+    return session.scalar(
+        select(Version.version)
+        .where(Version.task == task, Version.promoted_from.is_not(None))
+        .order_by(Version.version.desc())
+        .limit(1)
+    )
+
+
 def pruned(row: Version) -> VersionPruned:
     """What to tell who wants the weights of a version that are not kept any more."""
     return VersionPruned(

@@ -48,20 +48,22 @@ class Clients:
 
     def lose(self, *names: str) -> None:
         """They have not been heard for long."""
-        self.sql(f"UPDATE devices SET last_seen = 0 WHERE name IN {(*names, '')}")
+        for name in names:
+            self.sql("UPDATE devices SET last_seen = 0 WHERE name = :name", name=name)
 
     def past_the_deadline(self, seconds: float = 1.0) -> None:
         """Let ``seconds`` have passed since the deadline of the open round."""
         (row,) = self.sql("SELECT deadline FROM rounds WHERE status = 'open'")
         back = row.deadline - time.time() + seconds
         self.sql(
-            f"UPDATE rounds SET started = started - {back}, deadline = deadline - {back} "
-            "WHERE status = 'open'"
+            "UPDATE rounds SET started = started - :back, deadline = deadline - :back "
+            "WHERE status = 'open'",
+            back=back,
         )
 
-    def sql(self, statement: str) -> list[Any]:
+    def sql(self, statement: str, **values: Any) -> list[Any]:
         with store_of(self.state) as connection:
-            found = connection.execute(text(statement))
+            found = connection.execute(text(statement), values)
             return [*found] if found.returns_rows else []
 
     def row(self, number: int = 1) -> dict[str, Any]:
