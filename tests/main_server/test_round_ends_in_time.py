@@ -17,6 +17,7 @@ from tests.server import wait_until
 from .answering_device import AnsweringDevice
 from .conftest import ThinDevice, initial_weights
 from .deadlines import open_server
+from .page import look
 
 Devices = Callable[[FlaskClient, int], list[AnsweringDevice]]
 
@@ -259,6 +260,12 @@ def test_a_late_update_and_a_fresh_one_of_the_same_device_both_count(
             assert second.send(body).json["round"] == 2
         told = row(client, 2)
         assert told["num_updates"] == 2
+        (former,) = told["updates"]["device2"]["further"]
+        weights_told = [former["weight"], told["updates"]["device2"]["weight"]]
+        assert weights_told == ([0.5, None] if order == "late first" else [None, 0.5])
+        page = " ".join(look(client).one(id="round").text.split())
+        assert "2 updates count, " in page, page
+        assert "late (from version 0): counted with weight 0.50" in page
         assert client.post("/aggregate_models").json["num_samples"] == 20
         assert second.send(late).json["round"] == 2, "it has counted"
         made.append(client.get("/models/latest", buffered=True).data)
