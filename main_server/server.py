@@ -93,7 +93,9 @@ class MainServer:
         )
         whole_rounds = WholeRounds(self.rounds, self.round_steps, single)
         self.steps = Steps(settings, self.devices, self.versions, single, whole_rounds)
-        self.auto_aggregate = AutoAggregate(self.rounds, self.steps, self.jobs)
+        self.auto_aggregate = AutoAggregate(
+            self.rounds, self.steps, self.jobs, settings.lost_after_seconds
+        )
         self.auto_aggregate.start(self.tasks.values())
         self.calls = Calls(self.jobs)
 

@@ -153,6 +153,29 @@ def test_the_first_updates_count(tmp_path: Path, make_devices: Devices) -> None:
     assert in_task(client, "device2")["failures"] == 0, "it is there, and was only slower"
 
 
+@pytest.mark.parametrize(
+    ("rounds", "extra"),
+    [
+        ("number = 1\nover_selection = 1", ""),
+        ("number = 1\nover_selection = 1\ndeadline_seconds = 1000", ""),
+        ("", "auto_aggregate = true"),
+    ],
+)
+def test_what_one_process_received_and_left_another_one_ends(
+    tmp_path: Path, make_devices: Devices, rounds: str, extra: str
+) -> None:
+    """The one that took the last update dies for good: it never looks at it."""
+    dies = open_server(tmp_path, rounds, extra=extra, heartbeat_seconds=0.5)
+    lives = open_server(tmp_path, rounds, extra=extra, heartbeat_seconds=0.5)
+    dies.application.extensions["fedbell"].auto_aggregate._is_due = lambda _: False
+    (first, *_) = make_devices(dies, 2)
+    first.train()
+    assert first.send_trained().status_code == 200
+    assert row(lives)["num_updates"] == 1
+    distributed(lives)
+    assert [job["kind"] for job in lives.get("/jobs").json["jobs"]] == ["auto_aggregate"]
+
+
 def test_who_is_asked_is_written_down_and_the_same_after_a_restart(
     tmp_path: Path, make_devices: Devices
 ) -> None:

@@ -64,6 +64,8 @@ def init_app(
         if allowed is Who.DEVICE or (allowed is Who.DEVICE_OR_VIEWER and is_device(request)):
             return None
         g.role = people.role_by_session()
+        if g.role:
+            g.log_in_lasts = people.lasting()
         if g.role is None and allowed is not Who.ANYBODY and (token := bearer(request)):
             g.role = people.role_by_token(token, address)
         if g.role:
