@@ -75,7 +75,7 @@ def test_the_other_one_makes_the_version(tmp_path: Path, settings: str) -> None:
         wait_until(lambda: _round(lives, 1).get("status") == "distributed")
         number = int(commits[0].split()[0])
         trap.arm(number, "after", _BESIDE)
-        with pytest.raises(Exception, match="disconnected|reset|refused"):
+        with pytest.raises(Exception, match=r"disconnected|reset|refused"):
             clients[1].push(dies, 1)
         assert _round(lives, 2)["num_updates"] == 1, trap.writes
         wait_until(lambda: _round(lives, 2)["status"] == "distributed")
