@@ -48,7 +48,7 @@ def check_arrival(
     if base > newest:
         why = f"there is no version {base} of {task.name}"
     elif promoted is not None and base < promoted:
-        why = f"version {promoted} was promoted since: what was learned before does not count"
+        why = rounds.taken_back(promoted)
     elif newest - base > most:
         why = f"at most {most} versions may have been made since ({task.name}: most_staleness)"
     elif not base_is_kept:

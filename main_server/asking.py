@@ -1,17 +1,17 @@
-"""Whom a round asks, how long its steps wait, and what a device is told of that."""
+"""Whom a round asks, and how long its steps wait."""
 
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from main_server.fleet import Patience
 from main_server.rounds import OPEN
 from main_server.selection import Candidate, Chosen, selects, wanted
 from main_server.store.candidates import Presence, candidates
+from main_server.store.places import is_given_up, note_stand_ins
 from main_server.store.round_rows import newest_round
 from main_server.store.round_steps import RoundSteps, trained
-from main_server.store.tables import DeviceTask, ReceivedUpdate, Round
+from main_server.store.tables import Round
 from shared.federated.policies import RoundSettings
 from shared.federated.task import Task
 from shared.web.database import Database
@@ -86,41 +86,24 @@ class Asking:
         is_open = row is not None and row.status == OPEN
         chosen = Chosen(row.selected, row.quorum) if is_open and row is not None else None
         sent = [update.device for update in row.updates] if is_open and row is not None else []
-        names = wanted(task, number, known, chosen, sent)
+        gives_up = is_open and row is not None and is_given_up(row)
+        names = wanted(task, number, known, chosen, sent, is_given_up=gives_up)
         return Asked(task, number, row if is_open else None, known, frozenset(names))
 
-    def told(self, task: Task, device: str) -> dict[str, Any] | None:
-        """What a heartbeat of ``device`` is told of the round; None where a task has none.
+    def join(self, task: Task, only: Collection[str] | None) -> None:
+        """Note whom a step asks in the open round too, if it has chosen whom it asks.
 
-        Many devices ask often: all others are looked at only where it depends on them.
+        Args:
+            only: whom somebody named; None: whoever stands in for devices that are gone.
         """
-        if task.mode != "sync":
-            return None
-        with self._database.read() as session:
-            row = newest_round(session, task.name, with_updates=False)
-            known = session.get(DeviceTask, (device, task.name))
-            sent = row is not None and session.get(ReceivedUpdate, (row.id, device, 0)) is not None
-        is_open = row is not None and row.status == OPEN
-        number = 1 if row is None else row.number + (not is_open)
-        selected = row.selected if row is not None and is_open else None
-        if selected is not None:
-            asked = device in selected
-        elif selects(task.rounds) or (known and Candidate(True, known.rests_until).rests(number)):
-            asked = device in self.now(task).names
-        else:
-            asked = True
-        return {
-            "number": number,
-            "asked": asked,
-            "sent": is_open and sent,
-            "deadline": row.deadline if row is not None and is_open else None,
-        }
-
-    def join(self, task: Task, names: Collection[str]) -> None:
-        """Note that the open round asks these devices too, if it has chosen whom it asks."""
+        names = self.now(task).names if only is None else only
         with self._database.write() as session:
             row = newest_round(session, task.name, with_updates=False)
-            if row is not None and row.status == OPEN and row.selected is not None:
+            if row is None or row.status != OPEN or row.selected is None:
+                return
+            if only is None:
+                note_stand_ins(row, sorted(names))
+            else:
                 row.selected = sorted({*row.selected, *names})
 
     def not_left(self, task: Task, names: Collection[str]) -> Collection[str]:

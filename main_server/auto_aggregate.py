@@ -5,9 +5,10 @@ first updates. Each process looks after the updates it received, after the deadl
 round, and when it starts after what a killed one left. Whoever has the task's turn first makes
 the version; the others find nothing to do. What fails is tried again, after pauses that grow.
 
-Nothing is asked again and again: a thread sleeps until the next deadline. A round that another
-process opens meanwhile ends no sooner than its whole time after that, so one look in that time
-sees every deadline before it passes.
+A process that took the last update may die for good, and another one open a round. So each looks
+once in three heartbeats besides, a query or two; otherwise it sleeps until the next deadline. A
+round that another process opens meanwhile ends no sooner than its whole time after that, so one
+look in that time, if it is shorter, sees every deadline before it passes.
 """
 
 import logging
@@ -46,7 +47,7 @@ def is_due(task: Task, newest: Round | None) -> bool:
         # One that somebody aggregates before its deadline may be sent out with a button too.
         is_over = newest.deadline is not None and newest.deadline <= time.time()
         return task.auto_aggregate or is_over or _is_first_come(task)
-    updates = len(newest.updates)
+    updates = len({update.device for update in newest.updates})
     if newest.status != OPEN or updates < max(1, task.min_updates):
         return False
     is_full = newest.quorum is not None and updates >= newest.quorum and _is_first_come(task)
@@ -58,12 +59,17 @@ def _is_first_come(task: Task) -> bool:
 
 
 class AutoAggregate:
-    """One thread a task that waits for updates and deadlines. Call :meth:`start` once."""
+    """One thread a task that waits for updates and deadlines. Call :meth:`start` once.
 
-    def __init__(self, rounds: Rounds, steps: Steps, jobs: Jobs) -> None:
+    Args:
+        look_seconds: how soon a process sees, at the latest, what others received and left.
+    """
+
+    def __init__(self, rounds: Rounds, steps: Steps, jobs: Jobs, look_seconds: float) -> None:
         self._rounds = rounds
         self._steps = steps
         self._jobs = jobs
+        self._look_seconds = look_seconds
         self._came: dict[str, threading.Event] = {}
 
     def start(self, tasks: Iterable[Task]) -> None:
@@ -94,11 +100,12 @@ class AutoAggregate:
             else:
                 pause = min(2 * pause, _LONGEST_PAUSE_SECONDS) if pause else _FIRST_PAUSE_SECONDS
 
-    def _sleep_seconds(self, task: Task, pause: float | None) -> float | None:
-        """How long nothing has to be looked at, unless an update comes; None: for ever."""
+    def _sleep_seconds(self, task: Task, pause: float | None) -> float:
+        """How long nothing has to be looked at, unless an update comes."""
+        longest = self._look_seconds if pause is None else pause
         whole = task.rounds.deadline_seconds
-        if whole is None or pause is not None:
-            return pause
+        if whole is None:
+            return longest
         try:
             newest = self._rounds.newest(task.name)
         except Exception:  # noqa: BLE001 - the next time may fare better
@@ -106,9 +113,9 @@ class AutoAggregate:
             return _FIRST_PAUSE_SECONDS
         waits = newest is not None and newest.status in (OPEN, AGGREGATED)
         if newest is None or not waits or newest.deadline is None:
-            return whole
+            return min(whole, longest)
         left = newest.deadline - time.time()
-        return min(left, whole) if left > 0 else whole  # overdue: it waits for updates
+        return min(left, longest) if left > 0 else longest  # overdue: it waits for updates
 
     def _succeeds(self, task: Task, *, again: bool) -> bool:
         """Whether nothing is left to do. It never raises."""

@@ -48,7 +48,7 @@ def blueprint(server: MainServer) -> APIBlueprint:
         tasks = server.tasks.values()
         # Before the newest versions: the update of a round that ends between the two is not
         # missed, for there is a newer version.
-        rounds = {task.name: server.asking.told(task, json_data.device) for task in tasks}
+        rounds = {task.name: server.telling.told(task, json_data.device) for task in tasks}
         newest = server.versions.newest_numbers()
         none = (None, None)
         return {

@@ -9,11 +9,18 @@ from werkzeug.wrappers import Response
 
 from main_server.asking import is_overdue
 from main_server.rounds import OPEN
-from main_server.schemas import PageQuery, TaskQuery
+from main_server.schemas import PageQuery, RoundsTold, RoundTold, TaskQuery, UpdateTold
 from main_server.server import MainServer
 from main_server.store.rests import wake
 from main_server.store.tables import DeviceStep, Round
+from shared.web.description import gives_json
 from shared.web.problems import NotFound, is_page
+
+_SEVERAL = (
+    "updates is by device: the last one that came of each, and as further those of the same round "
+    "that came before it. A device has several in a buffer of FedBuff, and where late updates are "
+    "merged. num_updates counts all."
+)
 
 
 def rounds_as_json(server: MainServer, rows: Sequence[Round]) -> list[dict[str, Any]]:
@@ -54,15 +61,16 @@ def _missing(server: MainServer, row: Round) -> int:
     task = server.tasks.get(row.task)
     if row.status != OPEN or task is None:
         return 0
-    return max(0, task.min_updates - len(row.updates))
+    return max(0, task.min_updates - len({update.device for update in row.updates}))
 
 
 def _updates(row: Round) -> dict[str, dict[str, Any]]:
-    """A round's updates by device; in asynchronous tasks the last one of each."""
-    names = ("num_samples", "bytes", "metrics", "base_version", "weight", "norm", "outlier")
-    return {
-        update.device: {name: getattr(update, name) for name in names} for update in row.updates
-    }
+    """A round's updates by device: the last one of each, with those that came before it."""
+    told: dict[str, list[dict[str, Any]]] = {}
+    for update in sorted(row.updates, key=lambda each: (each.device, each.received, each.number)):
+        shown = {name: getattr(update, name) for name in UpdateTold.model_fields}
+        told.setdefault(update.device, []).append(shown)
+    return {name: each[-1] | {"further": each[:-1]} for name, each in told.items()}
 
 
 def steps_as_json(steps: Sequence[DeviceStep]) -> dict[str, dict[str, dict[str, Any]]]:
@@ -169,7 +177,11 @@ def blueprint(server: MainServer) -> APIBlueprint:
 
     @calls.get("/rounds")
     @calls.input(PageQuery, location="query")
-    @calls.doc(summary="The rounds of a task, newest first")
+    @calls.doc(
+        summary="The rounds of a task, newest first",
+        description=_SEVERAL,
+        responses=gives_json(RoundsTold),
+    )
     def list_rounds(query_data: PageQuery) -> dict[str, Any]:
         task = server.task(query_data.task)
         rows = server.rounds.page(task.name, query_data.limit, query_data.before)
@@ -177,7 +189,11 @@ def blueprint(server: MainServer) -> APIBlueprint:
 
     @calls.get("/rounds/<int:number>")
     @calls.input(TaskQuery, location="query")
-    @calls.doc(summary="One round, with each device's evaluation and how each step went on it")
+    @calls.doc(
+        summary="One round, with each device's evaluation and how each step went on it",
+        description=_SEVERAL,
+        responses=gives_json(RoundTold),
+    )
     def read_round(number: int, query_data: TaskQuery) -> dict[str, Any]:
         task = server.task(query_data.task)
         row = server.rounds.get(task.name, number) if number < 2**31 else None

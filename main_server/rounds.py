@@ -77,13 +77,21 @@ class RoundFull(FedbellError):
 
 
 def check_update(
-    header: UpdateHeader, *, task: Task, device: str, base_version: int, fingerprint: str
+    header: UpdateHeader,
+    *,
+    task: Task,
+    device: str,
+    base_version: int,
+    fingerprint: str,
+    promoted: int | None = None,
 ) -> float:
     """Whether an update belongs to the round of ``task`` that starts from ``base_version``.
 
     Args:
         device: who sent it, by its token.
         fingerprint: that of the global model: schema and backbone.
+        promoted: the newest version that is an older one again; None: there is none. What started
+            before it was taken back with it.
 
     Returns:
         By how much it counts: 1, or less where it comes late and the task merges such updates.
@@ -100,15 +108,23 @@ def check_update(
     if header.base_version == base_version:
         return 1.0
     is_late = header.base_version < base_version
-    if is_late and task.rounds.late_updates == "merge":
+    is_taken_back = promoted is not None and header.base_version < promoted
+    if is_late and task.rounds.late_updates == "merge" and not is_taken_back:
         staleness = base_version - header.base_version
         return polynomial_weight(staleness, task.rounds.staleness_exponent)
     over = " That version's round is over." if is_late else ""
+    if is_taken_back:
+        over = f" But {taken_back(promoted)}."
     raise StaleUpdate(
         f"The update starts from version {header.base_version}; the round starts from "
         f"version {base_version}.{over} Run modeltrain on {device}, then sendmodel.",
         base_version=base_version,
     )
+
+
+def taken_back(promoted: int | None) -> str:
+    """Why an update does not count that started before a version was promoted."""
+    return f"version {promoted} was promoted since: what was learned before does not count"
 
 
 def check_place(
@@ -127,8 +143,8 @@ def check_place(
         number: the round's.
         selected: whom it asks; None: every device.
         quorum: how many updates count; None: all.
-        sent: devices whose update is here; they may send another one instead. Only looked at
-            with a quorum.
+        sent: devices whose update is here, each as often as it likes; they may send further ones.
+            Only looked at with a quorum, which counts devices.
         is_late: the update started from an older version. It counts where late ones are merged,
             also of a device that only an earlier round has asked.
 
@@ -141,7 +157,7 @@ def check_place(
             "among them. Its heartbeat tells when it is asked again; "
             f"POST /modeltrain?task={task.name}&device={device} asks it now."
         )
-    if quorum is not None and len(sent) >= quorum and device not in sent:
+    if quorum is not None and len(set(sent)) >= quorum and device not in sent:
         rest = (
             "Send it again once its version is made: it counts then, as a late one."
             if task.rounds.late_updates == "merge"
@@ -154,15 +170,14 @@ def check_place(
 
 
 def check_enough(task: Task, sent: Collection[str], devices: Collection[str]) -> None:
-    """Whether the updates of ``sent`` suffice; if not, say whose are missing."""
-    if len(sent) >= task.min_updates:
+    """Whether the updates of ``sent`` suffice, which are devices; if not, say whose are missing."""
+    here = len(set(sent))
+    if here >= task.min_updates:
         return
     missing = sorted(set(devices) - set(sent))
     names = ", ".join(missing) or "no device is enrolled"
-    here = (
-        f"{len(sent)} of at least {task.min_updates} updates are here"
-        if sent
-        else "No update is here"
+    told = (
+        f"{here} of at least {task.min_updates} updates are here" if here else "No update is here"
     )
     way_out = (
         "This task aggregates by itself what comes; see its rounds."
@@ -170,6 +185,6 @@ def check_enough(task: Task, sent: Collection[str], devices: Collection[str]) ->
         else "Run modeltrain and sendmodel first."
     )
     raise TooFewUpdates(
-        f"{here}. Missing: {names}. {way_out}",
+        f"{told}. Missing: {names}. {way_out}",
         missing=missing,
     )

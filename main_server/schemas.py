@@ -88,6 +88,55 @@ class HeartbeatAnswer(BaseModel):
     tasks: dict[str, dict[str, Any]]
 
 
+class UpdateTold(BaseModel):
+    """An update that counts in a round."""
+
+    num_samples: int
+    #: The size of its file.
+    bytes: int
+    metrics: dict[str, float]
+    #: That it started from; null: the round's.
+    base_version: int | None
+    #: By how much it was multiplied for its staleness; null: 1.
+    weight: float | None
+    #: The Euclidean norm of its change.
+    norm: float | None
+    #: Why it stands out from the others; null: it does not.
+    outlier: str | None
+
+
+class UpdatesOfDevice(UpdateTold):
+    """The last update that came of a device in a round."""
+
+    further: list[UpdateTold] = Field(
+        description="Those that came before it and count too, in the order they came."
+    )
+
+
+class RoundTold(BaseModel):
+    """A round. Times are seconds since 1970."""
+
+    task: str
+    number: int
+    status: str
+    base_version: int
+    version: int | None
+    selected: list[str] | None
+    quorum: int | None
+    deadline: float | None
+    overdue: bool
+    missing_updates: int
+    updates: dict[str, UpdatesOfDevice] = Field(description="By device.")
+    num_updates: int = Field(description="Of all devices: where one has several, all of them.")
+
+
+class RoundsTold(BaseModel):
+    """Rounds of a task."""
+
+    task: str
+    rounds: list[RoundTold]
+
+
 class FanOut(BaseModel):
     """A step on every device: its answer, or its error."""
 

@@ -90,25 +90,56 @@ def wanted(
     candidates: Mapping[str, Candidate],
     chosen: Chosen | None = None,
     sent: Collection[str] = (),
+    *,
+    is_given_up: bool = False,
 ) -> set[str]:
     """Whom a step of round ``number`` asks now.
 
     Args:
-        chosen: whom it asked when it opened; None: it is not open yet.
+        chosen: whom it asks since it opened; None: it is not open yet.
         sent: devices whose update is here.
+        is_given_up: see :func:`stand_ins`.
 
     Returns:
-        Names. Where devices that were chosen are gone, others take their places, in the order
-        of the same ranking, until its quorum can be reached.
+        Names: also of those who stand in for others.
     """
     up = awake(candidates, number, task.min_updates)
-    able = {name for name in up if candidates[name].is_ready}
     if chosen is None:
-        chosen = choose(able, task, number)
+        chosen = choose({name for name in up if candidates[name].is_ready}, task, number)
     if chosen.asked is None:
         return up
-    asked = set(chosen.asked)
-    there = (asked & able) | set(sent)
-    missing = max(0, (chosen.quorum or task.min_updates) - len(there))
-    others = ranking(able - asked - set(sent), task.seed, number)
-    return asked | set(others[:missing])
+    others = stand_ins(task, number, candidates, chosen, sent, is_given_up=is_given_up)
+    return {*chosen.asked, *others}
+
+
+def stand_ins(
+    task: Task,
+    number: int,
+    candidates: Mapping[str, Candidate],
+    chosen: Chosen,
+    sent: Collection[str] = (),
+    *,
+    is_given_up: bool = False,
+) -> list[str]:
+    """Who takes the places of devices that round ``number`` asks and that are gone.
+
+    Args:
+        chosen: whom it asks, with those who stand in already.
+        sent: devices whose update is here.
+        is_given_up: its time is over, and with less than ``min_updates`` updates it waits no more
+            for those that it asks: they are as good as gone.
+
+    Returns:
+        As many as its quorum lacks, or ``min_updates`` when its time is over, as far as there are
+        any; in the order of the same ranking.
+    """
+    if chosen.asked is None:
+        return []
+    up = awake(candidates, number, task.min_updates)
+    able = {name for name in up if candidates[name].is_ready}
+    asked, here = set(chosen.asked), set(sent)
+    if is_given_up:
+        missing = task.min_updates - len(here)
+    else:
+        missing = (chosen.quorum or task.min_updates) - len((asked & able) | here)
+    return ranking(able - asked - here, task.seed, number)[: max(0, missing)]

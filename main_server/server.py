@@ -24,6 +24,7 @@ from main_server.store.round_steps import RoundSteps
 from main_server.store.rounds import Rounds
 from main_server.store.tables import Federation, ReceivedUpdate, Round
 from main_server.store.versions import Versions
+from main_server.telling import Telling
 from main_server.turns import Turns
 from main_server.uploads import Uploads
 from main_server.whole_rounds import WholeRounds
@@ -77,6 +78,9 @@ class MainServer:
         self.jobs = Jobs(self.database, directory / "processes")
         self.round_steps = RoundSteps(self.database, self._job_runs)
         self.asking = Asking(self.database, self.presence, self.round_steps)
+        self.telling = Telling(
+            self.database, self.presence, self.asking, settings.heartbeat_seconds
+        )
         single = SingleSteps(
             settings,
             self.devices,
@@ -89,7 +93,9 @@ class MainServer:
         )
         whole_rounds = WholeRounds(self.rounds, self.round_steps, single)
         self.steps = Steps(settings, self.devices, self.versions, single, whole_rounds)
-        self.auto_aggregate = AutoAggregate(self.rounds, self.steps, self.jobs)
+        self.auto_aggregate = AutoAggregate(
+            self.rounds, self.steps, self.jobs, settings.lost_after_seconds
+        )
         self.auto_aggregate.start(self.tasks.values())
         self.calls = Calls(self.jobs)
 

@@ -78,7 +78,7 @@ class SingleSteps:
         if is_sync := task.mode == "sync":
             if opens_first(task.rounds):
                 self._rounds.open(task, started)
-            self._asking.join(task, only or self._asking.now(task).names)
+            self._asking.join(task, only)
         step = Step("modeltrain", task.name, {}, Trained, self._settings.training_timeout_seconds)
         names, patience = self._whom(task, only), self._asking.patience(task, step.name)
         answers = self._ask(step, "modeltrain", number, job, names, patience, is_stopped)

@@ -142,7 +142,7 @@ def _now(server: MainServer, task: Task, devices: list[Participant]) -> dict[str
             participants=devices,
             offers=offers(
                 status,
-                [update.device for update in newest.updates] if newest else [],
+                {update.device for update in newest.updates} if newest else set(),
                 [
                     device.name
                     for device in devices

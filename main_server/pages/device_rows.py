@@ -99,13 +99,15 @@ def device_rows(current: Current, name: str) -> list[DeviceRow]:
 
 
 def _with_update(current: Current, row: DeviceRow) -> DeviceRow:
-    """What its update is beside that it came: late, and far from the others."""
-    updates = {update.device: update for update in current.row.updates} if current.row else {}
-    update = updates.get(row.name)
-    if update is None or row.kind != "done":
+    """What its updates are beside that they came: late, and far from the others."""
+    updates = current.row.updates if current.row else []
+    told = [update for update in updates if update.device == row.name]
+    if not told or row.kind != "done":
         return row
-    words = ", ".join(filter(None, (row.words, update_in_words(update))))
-    return replace(row, words=words, outlier=update.outlier)
+    several = f"{len(told)} updates count" if len(told) > 1 else ""
+    words = ", ".join(filter(None, (row.words, several, *map(update_in_words, told))))
+    outliers = [update.outlier for update in told if update.outlier]
+    return replace(row, words=words, outlier=" ".join(outliers) or None)
 
 
 def _is_awaited(current: Current, device: Participant, name: str, begun: bool) -> bool:

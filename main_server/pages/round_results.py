@@ -1,5 +1,6 @@
 """What came of one round: its updates, and what devices measured of its version."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -63,8 +64,11 @@ class RoundResults:
 
     @cached_property
     def num_samples(self) -> dict[str, int]:
-        """Of each update, by device."""
-        return {update.device: update.num_samples for update in self.row.updates}
+        """Of all updates of each device, by device."""
+        told: Counter[str] = Counter()
+        for update in self.row.updates:
+            told[update.device] += update.num_samples
+        return dict(told)
 
     @property
     def bytes_received(self) -> int:

@@ -35,7 +35,7 @@ def ending(task: Task, row: Round | None, asked: int) -> Ending | None:
         return None
     if row.deadline is None and row.selected is None and task.min_updates == 1:
         return None
-    here = len(row.updates)
+    here = len({update.device for update in row.updates})  # late ones besides are no quorum
     if row.quorum is not None and task.rounds.over_selection:
         needs = f"takes the first {row.quorum} of {count(asked, 'update')}"
     else:

@@ -14,7 +14,7 @@ from main_server.store.round_rows import newest_round, received_before
 from main_server.store.round_steps import note_update
 from main_server.store.rounds import Rounds
 from main_server.store.tables import ReceivedUpdate, Round, Version
-from main_server.store.versions import newest_version
+from main_server.store.versions import newest_promoted, newest_version
 from shared.federated.task import Task
 from shared.federated.weights import move_durably
 from shared.web.database import Database
@@ -134,17 +134,11 @@ class Arrivals:
 
 def _moment(session: Session, task: str) -> Moment:
     newest = newest_version(session, task)
-    promoted = (
-        select(Version.version)
-        .where(Version.task == task, Version.promoted_from.is_not(None))
-        .order_by(Version.version.desc())
-        .limit(1)
-    )
     row = newest_round(session, task)
     if row is not None and row.status != rules.OPEN:
         row = None
     updates = sorted(row.updates, key=lambda each: (each.number, each.device)) if row else []
-    return Moment(newest, session.scalar(promoted), row, updates)
+    return Moment(newest, newest_promoted(session, task), row, updates)
 
 
 def _opened(session: Session, task: str, base_version: int) -> Round:

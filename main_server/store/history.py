@@ -24,7 +24,7 @@ class PastRound:
     """A line of the table of rounds: see :class:`~main_server.store.tables.Round`.
 
     Attributes:
-        updates: by device, of how many samples.
+        updates: by device, of how many samples each of its updates is.
         bytes_received: of all of them.
     """
 
@@ -36,7 +36,7 @@ class PastRound:
     started: float
     finished: float | None
     unchanged: dict[str, int]
-    updates: dict[str, int]
+    updates: dict[str, list[int]]
     bytes_received: int
 
 
@@ -62,16 +62,16 @@ class History:
             ReceivedUpdate.device,
             ReceivedUpdate.num_samples,
             ReceivedUpdate.bytes,
-        ).order_by(ReceivedUpdate.device)
+        ).order_by(ReceivedUpdate.device, ReceivedUpdate.number)
         with self._database.read() as session:
             rows = session.execute(query.order_by(Round.number.desc()).limit(limit)).all()
             updates = session.execute(
                 sent.where(ReceivedUpdate.round_id.in_([row.id for row in rows]))
             ).all()
-        samples: dict[int, dict[str, int]] = defaultdict(dict)
+        samples: dict[int, dict[str, list[int]]] = defaultdict(dict)
         received: dict[int, int] = defaultdict(int)
         for number, device, num_samples, size in updates:
-            samples[number][device] = num_samples
+            samples[number].setdefault(device, []).append(num_samples)
             received[number] += size
         return [
             PastRound(

@@ -22,13 +22,14 @@ def note_round_over(session: Session, task: Task, row: Round, seen_since: float)
     """Count, with the transaction that ends a round, who was asked in it and gave no update.
 
     A device whose training somebody stopped has not failed; nor has one that is there and was
-    not quick enough for a round that takes the first updates.
+    not quick enough for a round that takes the first updates, or asked in the place of another.
 
     Args:
         seen_since: devices that were last seen before this are lost, in seconds since 1970.
     """
     sent = {each.device for each in row.updates}
     is_full = row.quorum is not None and len(sent) >= row.quorum
+    stand_ins = row.stand_ins or {}
     problems, begun = _steps(session, row)
     asked = set(row.selected) if row.selected is not None else begun
     query = (
@@ -38,11 +39,12 @@ def note_round_over(session: Session, task: Task, row: Round, seen_since: float)
     )
     for told, last_seen in session.execute(query).all():
         kinds = problems.get(told.device, set())
+        is_excused = is_full or told.device in stand_ins
         if told.device in sent:
             told.failures, told.rests_until = 0, None
-        elif _STOPPED in kinds or (is_full and kinds <= _TOO_LATE and last_seen > seen_since):
+        elif _STOPPED in kinds:
             continue
-        else:
+        elif not (is_excused and kinds <= _TOO_LATE and last_seen > seen_since):
             _note_failure(session, task, told, row.number)
 
 

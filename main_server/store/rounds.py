@@ -18,12 +18,13 @@ from main_server.store.evaluations import (
     note_evaluation,
 )
 from main_server.store.norms import note_norm
+from main_server.store.places import ask_stand_ins
 from main_server.store.rests import note_round_over
 from main_server.store.round_reads import RoundReads
 from main_server.store.round_rows import newest_round, open_round, received_before, senders
 from main_server.store.round_steps import note_update
 from main_server.store.tables import ReceivedUpdate, Round, Version
-from main_server.store.versions import newest_version
+from main_server.store.versions import newest_promoted, newest_version
 from shared.federated.evaluation import DeviceEvaluation
 from shared.federated.task import Task
 from shared.federated.weights import move_durably
@@ -55,8 +56,9 @@ class Rounds(RoundReads):
     def receive(self, task: Task, checked: Checked) -> int:
         """Count an update, whose file is checked and fsynced, to the open round.
 
-        The same update again changes nothing, also when its round is over; another one
-        of the same device replaces its first.
+        The same update again changes nothing, also when its round is over; another one of the
+        same device that started from the same version replaces its first. A late one counts
+        beside others of its device.
 
         Returns:
             The round's number.
@@ -77,9 +79,13 @@ class Rounds(RoundReads):
                 device=device,
                 base_version=model.version,
                 fingerprint=model.fingerprint,
+                promoted=newest_promoted(session, task.name),
             )
             row = open_round(session, task, time.time(), model, self._seen_since())
-            is_late = header.base_version < model.version
+            staleness = model.version - header.base_version
+            is_late = staleness > 0
+            if row.selected is not None and device not in row.selected and not is_late:
+                ask_stand_ins(session, task, row, self._seen_since())
             rules.check_place(
                 task,
                 row.number,
@@ -89,12 +95,12 @@ class Rounds(RoundReads):
                 sent=senders(session, row) if row.quorum is not None else (),
                 is_late=is_late,
             )
-            former = session.get(ReceivedUpdate, (row.id, device, 0))
+            former = session.get(ReceivedUpdate, (row.id, device, staleness))
             former_file = self.update_path(row, former) if former else None
             update = ReceivedUpdate(
                 round_id=row.id,
                 device=device,
-                number=0,
+                number=staleness,
                 sha256=checked.sha256,
                 num_samples=header.num_samples,
                 metrics=dict(header.metrics),

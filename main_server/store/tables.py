@@ -29,11 +29,17 @@ class Tables(DeclarativeBase):
 
 
 class Federation(Tables):
-    """One row: which federation this is. A new store is a new federation."""
+    """One row: which federation this is. A new store is a new federation.
+
+    ``last_started``: when a main server last began to listen. ``last_heard``: when devices had
+    last been heard before that; see :class:`~main_server.store.candidates.Presence`.
+    """
 
     __tablename__ = "federation"
 
     id: Mapped[str] = mapped_column(primary_key=True)
+    last_heard: Mapped[float | None]
+    last_started: Mapped[float | None]
 
 
 class Device(Tables):
@@ -123,6 +129,7 @@ class Round(Tables):
     nothing and counted with the version the round started from, each with its number of samples.
     ``selected``: the devices that are asked in this round; None: all. ``quorum``: how many updates
     make its version; more do not count. ``deadline``: when it is aggregated by itself.
+    ``stand_ins``: those of ``selected`` that are asked in the places of others, each with when.
     In a task of mode async, a round is the updates that made one version together.
     """
 
@@ -145,19 +152,21 @@ class Round(Tables):
     selected: Mapped[list[str] | None] = mapped_column(_JSON_OR_NULL)
     quorum: Mapped[int | None]
     deadline: Mapped[float | None]
+    stand_ins: Mapped[dict[str, float] | None] = mapped_column(_JSON_OR_NULL)
     updates: Mapped[list["ReceivedUpdate"]] = relationship(
         order_by="ReceivedUpdate.device, ReceivedUpdate.number", lazy="selectin"
     )
 
 
 class ReceivedUpdate(Tables):
-    """A device's update of one round: the newest it sent, and only that, counts.
+    """A device's update of one round. In a task of mode async all count, in order of ``number``.
 
-    In a task of mode async all count, in order of ``number``.
+    In a synchronous round the newest counts that a device sent of each version it started from:
+    one of the round's own, and late ones.
 
     Attributes:
-        number: 0 in a synchronous round; otherwise its place in the order of arrival in the
-            round, from 1.
+        number: in a synchronous round how many versions it is late: 0 for one that started from
+            the round's. Otherwise its place in the order of arrival in the round, from 1.
         base_version: that it started from; None: the round's.
         weight: by how much its samples or its change were multiplied for its staleness; None: 1.
         norm: the Euclidean norm of its change, over all weights.

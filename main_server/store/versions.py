@@ -167,6 +167,16 @@ class Versions:
                 row.released = True
 
 
+def newest_promoted(session: Session, task: str) -> int | None:
+    """The newest version that is an older one again, within a transaction; None: there is none."""
+    return session.scalar(
+        select(Version.version)
+        .where(Version.task == task, Version.promoted_from.is_not(None))
+        .order_by(Version.version.desc())
+        .limit(1)
+    )
+
+
 def pruned(row: Version) -> VersionPruned:
     """What to tell who wants the weights of a version that are not kept any more."""
     return VersionPruned(
@@ -176,10 +186,15 @@ def pruned(row: Version) -> VersionPruned:
     )
 
 
+def find_newest_version(session: Session, task: str) -> Version | None:
+    """The newest version, within a transaction; None before there is one."""
+    query = select(Version).where(Version.task == task).order_by(Version.version.desc()).limit(1)
+    return session.scalar(query)
+
+
 def newest_version(session: Session, task: str) -> Version:
     """The newest version, within a transaction. Raises NoModelYet."""
-    query = select(Version).where(Version.task == task).order_by(Version.version.desc()).limit(1)
-    row = session.scalar(query)
+    row = find_newest_version(session, task)
     if row is None:
         raise rules.NoModelYet(
             f"No device has offered version 0 of {task} yet. Start a device that has pictures "

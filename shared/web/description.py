@@ -7,6 +7,7 @@ Each call describes what it takes and what it gives when all is well; errors com
 from typing import Any
 
 from apiflask import APIFlask
+from pydantic import BaseModel
 
 #: As APIFlask wants them.
 _Responses = dict[int | str, dict[str, str | dict[str, dict[str, Any]]]]
@@ -69,6 +70,24 @@ _SAFE_METHODS = {"get", "head", "options"}
 def gives(*content_types: str, status: int = 200, told: str = "Successful response") -> _Responses:
     """For ``calls.doc(responses=…)``: an answer that is no JSON."""
     return {status: {"description": told, "content": {each: {} for each in content_types}}}
+
+
+def gives_json(schema: type[BaseModel]) -> _Responses:
+    """For ``calls.doc(responses=…)``: an answer of that shape, which may tell more besides."""
+    shape = schema.model_json_schema(ref_template="#/$defs/{model}", mode="serialization")
+    content = {"application/json": {"schema": _inlined(shape, shape.pop("$defs", {}))}}
+    return {200: {"description": "Successful response", "content": content}}
+
+
+def _inlined(shape: Any, parts: dict[str, Any]) -> Any:
+    """A schema without references to its own parts."""
+    if isinstance(shape, list):
+        return [_inlined(each, parts) for each in shape]
+    if not isinstance(shape, dict):
+        return shape
+    if reference := shape.get("$ref"):
+        return _inlined(parts[reference.rpartition("/")[2]], parts)
+    return {name: _inlined(each, parts) for name, each in shape.items()}
 
 
 def expects(content_type: str) -> dict[str, Any]:

@@ -8,11 +8,11 @@ a client that reconnects goes on from its ``Last-Event-ID``.
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 from apiflask import APIBlueprint
-from flask import Response, request
+from flask import Response, g, request
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import JSON, Select, func, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
@@ -165,7 +165,8 @@ def blueprint(database: Database, glance: Glance) -> APIBlueprint:
     @calls.doc(
         summary="What happens, as server-sent events",
         description="Goes on from the header Last-Event-ID, or from ?after=, or starts with what "
-        "comes next. An event named progress, without data, says that running work went on.",
+        "comes next; ends soon after the log-in that it was opened with. An event named progress, "
+        "without data, says that running work went on.",
         responses=gives("text/event-stream"),
     )
     def stream_events(query_data: StreamQuery) -> Response:
@@ -176,7 +177,8 @@ def blueprint(database: Database, glance: Glance) -> APIBlueprint:
         newest = newest_id(database)
         if start is None or start > newest:  # or of a store that is no more
             start = newest
-        lines = _stream(database, feed, start, query_data)
+        log_in = _LogIn(g.get("log_in_lasts", _always))
+        lines = _stream(database, feed, start, query_data, log_in)
         response = Response(lines, mimetype="text/event-stream")
         response.call_on_close(places.release)
         response.headers["Cache-Control"] = "no-store"
@@ -225,14 +227,37 @@ def _lines(database: Database, chosen: EventQuery) -> Iterator[str]:
         after = rows[-1].id
 
 
-def _stream(database: Database, feed: Feed, after: int, chosen: EventQuery) -> Iterator[str]:
+def _always() -> bool:
+    return True
+
+
+class _LogIn:
+    """The log-in that a stream was opened with; looked at once in a heartbeat at the most."""
+
+    def __init__(self, lasts: Callable[[], bool]) -> None:
+        self._lasts = lasts
+        self._looked = time.monotonic()
+
+    def is_over(self) -> bool:
+        """Whether whoever listens may listen no more."""
+        now = time.monotonic()
+        if now - self._looked < _HEARTBEAT_SECONDS:
+            return False
+        self._looked = now
+        return not self._lasts()
+
+
+def _stream(
+    database: Database, feed: Feed, after: int, chosen: EventQuery, log_in: _LogIn
+) -> Iterator[str]:
     yield "retry: 2000\n\n"
     with feed.listening() as listener:
-        while True:
-            while rows := _page(database, after, chosen):
+        while not log_in.is_over():
+            if rows := _page(database, after, chosen):
                 for row in rows:
                     yield f"id: {row.id}\ndata: {json.dumps(row.as_json())}\n\n"
                 after = rows[-1].id
+                continue
             seen = listener.wait(_HEARTBEAT_SECONDS)
             if seen is None:
                 yield ": still here\n\n"

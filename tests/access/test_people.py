@@ -9,6 +9,7 @@ from apiflask import APIFlask
 from flask.testing import FlaskClient
 
 from shared.errors import ConfigurationError
+from shared.web import events
 from shared.web.access import attempts
 from tests.main_server.conftest import ThinDevice
 
@@ -106,6 +107,41 @@ def test_a_person_logs_in_and_out(app: APIFlask) -> None:
     assert client.get("/devices").status_code == 401, "a copied cookie outlives the log-out"
 
 
+def listens(stream: Any) -> bool:
+    """Whether an event stream goes on, for some keep-alives."""
+    return None not in [next(stream, None) for _ in range(8)]
+
+
+@pytest.mark.parametrize("how", ["log out", "another role", "expiry"])
+def test_a_stream_ends_soon_after_its_log_in(
+    make_app: Callable[..., APIFlask], monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """Whichever process serves it; others go on."""
+    monkeypatch.setattr(events, "_HEARTBEAT_SECONDS", 0.1)
+    tokens = {"admin_token": ADMIN, "viewer_token": VIEWER}
+    client, other = (make_app(**tokens).test_client() for _ in range(2))
+    client.post("/login", data={"token": ADMIN})
+    cookie = client.get_cookie("fedbell_session_main_server")
+    assert cookie is not None
+    other.set_cookie("fedbell_session_main_server", cookie.value)
+    with (
+        client.get("/events") as ours,
+        client.get("/events", headers=bearer(VIEWER)) as told_by_session,
+        make_app(**tokens).test_client().get("/events", headers=bearer(VIEWER)) as with_token,
+    ):
+        streams = [each.iter_encoded() for each in (ours, told_by_session, with_token)]
+        assert all(listens(each) for each in streams)
+        if how == "log out":
+            other.post("/logout")
+        elif how == "another role":
+            other.post("/login", data={"token": VIEWER})
+        else:
+            later = time.time() + 12 * 3600 + 1
+            monkeypatch.setattr(time, "time", lambda: later)
+        assert [listens(each) for each in streams] == [False, False, True]
+    assert client.get("/devices").status_code == 401
+
+
 def test_the_cookie_is_secure_over_tls(app: APIFlask) -> None:
     client = app.test_client()
     answer = client.post("/login", data={"token": ADMIN}, base_url="https://localhost")
@@ -184,8 +220,8 @@ def test_guessing_is_slow(
     later = time.time() + 11
     monkeypatch.setattr(time, "time", lambda: later)
     assert guess(client, ADMIN).status_code == 200
-    events = log(client, token=ADMIN)
-    assert events.count("A wrong token, the") == attempts.FREE_ATTEMPTS
+    told = log(client, token=ADMIN)
+    assert told.count("A wrong token, the") == attempts.FREE_ATTEMPTS
 
 
 def test_a_viewer_may_not_guess_more(app: APIFlask) -> None:

@@ -17,6 +17,7 @@ from shared.device.device import Device
 from shared.device.settings import DeviceSettings
 from shared.federated.task import Task
 from shared.web.live import PARTS
+from tests.main_server.page import Page
 
 FEW = Task(name="pets", classes=("cat", "dog"), architecture="catdog_cnn")
 MANY = Task(name="letters", classes=tuple(f"letter {number}" for number in range(200)))
@@ -56,6 +57,48 @@ def upload(client: FlaskClient, *names: str, task: str = "pets") -> list[str]:
 
 def ids(answer: TestResponse, prefix: str) -> list[str]:
     return re.findall(f'id="{prefix}-([0-9a-f]{{64}})"', answer.text)
+
+
+@pytest.fixture
+def guarded(
+    make_settings: Callable[..., DeviceSettings], monkeypatch: pytest.MonkeyPatch
+) -> FlaskClient:
+    """Of a device where people have to log in."""
+    settings = make_settings(admin_token="a" * 24, viewer_token="v" * 24)
+    monkeypatch.setattr(Device, "start", lambda _device: None)
+    monkeypatch.setattr(DeviceSettings, "load", lambda *_files, **_values: settings)
+    return device_app.build(settings.state_directory / "device.toml").test_client()
+
+
+@pytest.mark.parametrize("task", [FEW, MANY])
+def test_a_viewer_is_offered_nothing_that_is_refused(guarded: FlaskClient, task: Task) -> None:
+    """With pictures that have a class, that have none, and that are of a task that is gone."""
+
+    def told(token: str) -> tuple[Page, list[str]]:
+        guarded.post("/login", data={"token": token * 24})
+        page = Page.of(guarded.get(f"/?task={task.name}"))
+        changing = [
+            each
+            for each in page.all("form", method="post")
+            if each.attributes["action"] not in ("/logout", "/theme")
+        ]
+        buttons = [button for form in changing for button in form.all("button")]
+        return page, [each.text for each in buttons if "disabled" not in each.attributes]
+
+    device: Device = guarded.application.extensions["fedbell"]
+    gone = Task(name="gone", classes=("cat", "dog"), architecture="catdog_cnn")
+    device.store.adopt("federation", [(task, 1, 1), (gone, 0, 0)])
+    guarded.post("/login", data={"token": "a" * 24})
+    upload(guarded, "cat.1.png", "unknown.png", task="gone")
+    upload(guarded, f"{task.classes[0]}.1.png", "unknown.png", task=task.name)
+    device.store.adopt("federation", [(task, 1, 1)])
+    _, offered = told("a")
+    assert {"Save", "Delete", "Delete them", "Upload", "Try it", "Train on upload"} <= {*offered}
+    page, offered = told("v")
+    assert offered == []
+    assert "You are logged in as a viewer" in page.one(id="viewer").text
+    for name in ("upload.js", "try.js"):
+        assert not [each for each in page.all("script") if name in each.attributes["src"]]
 
 
 def test_before_any_task_is_known(client: FlaskClient) -> None:

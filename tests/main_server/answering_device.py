@@ -77,7 +77,9 @@ class AnsweringDevice(ThinDevice):
         return answer
 
     def _latest(self) -> tuple[str, dict[str, Any]]:
-        answer = self.client.get(f"/models/latest?task={self.task}", buffered=True)
+        answer = self.client.get(
+            f"/models/latest?task={self.task}", headers=self.headers, buffered=True
+        )
         version = answer.headers["Fedbell-Version"]
         return version, load(answer.data)
 

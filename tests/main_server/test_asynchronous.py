@@ -23,6 +23,7 @@ from .asynchronous import (
     push,
 )
 from .conftest import ThinDevice, initial_weights, snapshot
+from .page import look
 
 __all__ = ["make_app"]
 
@@ -103,6 +104,33 @@ def test_a_buffer_makes_a_version(client: FlaskClient, state: Path) -> None:
     ]
     assert not [file for file in (state / "updates").rglob("*") if file.is_file()]
     assert push(device, 1.0, base=1)["round"] == 2
+
+
+def test_all_updates_of_a_buffer_are_told(client: FlaskClient) -> None:
+    """By device the last one, as where each has one; and those before it."""
+    device, other = enrolled(client, "fedbuff"), enrolled(client, "fedbuff", "device2")
+    for sender, samples in ((device, 10), (device, 1000), (other, 30)):
+        push(sender, float(samples), base=0, samples=samples)
+    told = last_round(device)
+    assert (told["num_updates"], told["updates"].keys()) == (3, {"device1", "device2"})
+    last, only = told["updates"]["device1"], told["updates"]["device2"]
+    assert (last["num_samples"], only["num_samples"], only["further"]) == (1000, 30, [])
+    (former,) = last["further"]
+    assert former["num_samples"] == 10
+    assert former.keys() == last.keys() - {"further"}
+    assert sum(each["bytes"] for each in (last, only, former)) == told["bytes_received"]
+    page = look(client, "?task=fedbuff").one(id="round-1").text
+    assert "device1 (10 + 1,000), device2 (30)" in " ".join(page.split())
+    compared = client.get("/compare?task=fedbuff&left=1&right=1", headers={"Accept": "text/html"})
+    assert "1,010" in compared.text
+
+
+def test_the_description_tells_of_further_updates(client: FlaskClient) -> None:
+    paths = client.get("/openapi.json").json["paths"]
+    found = paths["/rounds"]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+    shown = found["properties"]["rounds"]["items"]["properties"]["updates"]["additionalProperties"]
+    assert "further" in shown["properties"]
+    assert "$ref" not in str(found)
 
 
 @pytest.mark.parametrize("task", ["fedasync", "average", "fedbuff"])

@@ -49,6 +49,37 @@ def test_who_was_there_before_a_restart_is_there(
     assert ready(database, presence.since()) == ["device1"]
 
 
+@pytest.mark.parametrize("restarts", [(), (3602,), (3602, 3604, 3612, 3620)])
+def test_quick_restarts_change_nothing(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch, restarts: tuple[float, ...]
+) -> None:
+    """The server is away for an hour; then some devices are heard between one kill and the next."""
+    database = client.application.extensions["fedbell"].database
+    moments = {"device1": 0.0, "device2": 50.0, "device3": 60.0}
+    for name, moment in moments.items():
+        monkeypatch.setattr("time.time", lambda moment=moment: NOW + moment)
+        ThinDevice(client, name).status()
+    for started in (3600, *restarts):
+        monkeypatch.setattr("time.time", lambda started=started: NOW + started)
+        presence = Presence(database, lost_after_seconds=15)
+        assert ready(database, presence.since()) == ["device2", "device3"]
+        monkeypatch.setattr("time.time", lambda started=started: NOW + started + 1)
+        ThinDevice(client, "device3").status()
+        assert ready(database, presence.since()) == ["device2", "device3"]
+
+
+def test_one_that_has_listened_long_enough_knows_who_is_lost(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also beside another one, which starts later: it does not count the lost ones again."""
+    database = client.application.extensions["fedbell"].database
+    for name, moment in {"device1": 60.0, "device2": 90.0}.items():
+        monkeypatch.setattr("time.time", lambda moment=moment: NOW + moment)
+        ThinDevice(client, name).status()
+    for _ in range(3):
+        assert ready(database, Presence(database, lost_after_seconds=15).since()) == ["device2"]
+
+
 def test_who_has_a_problem_or_no_picture_is_not_chosen(client: FlaskClient) -> None:
     database = client.application.extensions["fedbell"].database
     told: dict[str, dict[str, Any]] = {

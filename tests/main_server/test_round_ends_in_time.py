@@ -17,6 +17,7 @@ from tests.server import wait_until
 from .answering_device import AnsweringDevice
 from .conftest import ThinDevice, initial_weights
 from .deadlines import open_server
+from .page import look
 
 Devices = Callable[[FlaskClient, int], list[AnsweringDevice]]
 
@@ -152,6 +153,29 @@ def test_the_first_updates_count(tmp_path: Path, make_devices: Devices) -> None:
     assert in_task(client, "device2")["failures"] == 0, "it is there, and was only slower"
 
 
+@pytest.mark.parametrize(
+    ("rounds", "extra"),
+    [
+        ("number = 1\nover_selection = 1", ""),
+        ("number = 1\nover_selection = 1\ndeadline_seconds = 1000", ""),
+        ("", "auto_aggregate = true"),
+    ],
+)
+def test_what_one_process_received_and_left_another_one_ends(
+    tmp_path: Path, make_devices: Devices, rounds: str, extra: str
+) -> None:
+    """The one that took the last update dies for good: it never looks at it."""
+    dies = open_server(tmp_path, rounds, extra=extra, heartbeat_seconds=0.5)
+    lives = open_server(tmp_path, rounds, extra=extra, heartbeat_seconds=0.5)
+    dies.application.extensions["fedbell"].auto_aggregate._is_due = lambda _: False
+    (first, *_) = make_devices(dies, 2)
+    first.train()
+    assert first.send_trained().status_code == 200
+    assert row(lives)["num_updates"] == 1
+    distributed(lives)
+    assert [job["kind"] for job in lives.get("/jobs").json["jobs"]] == ["auto_aggregate"]
+
+
 def test_who_is_asked_is_written_down_and_the_same_after_a_restart(
     tmp_path: Path, make_devices: Devices
 ) -> None:
@@ -223,6 +247,125 @@ def test_a_late_update_counts_less(tmp_path: Path, make_devices: Devices) -> Non
         np.testing.assert_allclose(made[name], expected, rtol=1e-6)
 
 
+MERGED = 'late_updates = "merge"\nstaleness_exponent = 1.0'
+
+
+def late_by_one(
+    tmp_path: Path, make_devices: Devices, rounds: str = MERGED
+) -> tuple[FlaskClient, list[AnsweringDevice], bytes]:
+    """device1's round 1 is over, round 2 is to come; device2 has something of version 0."""
+    client = open_server(tmp_path, rounds)
+    first, second = make_devices(client, 2)
+    late = second.update(
+        {name: array + 3 for name, array in initial_weights().items()}, base_version=0
+    )
+    first.train()
+    first.send_trained()
+    client.post("/aggregate_models")
+    client.post("/send_model_clients")
+    return client, [first, second], late
+
+
+def test_a_late_update_and_a_fresh_one_of_the_same_device_both_count(
+    tmp_path: Path, make_devices: Devices
+) -> None:
+    """Whichever comes first, and however often: the same bits."""
+    made = []
+    for order in ("late first", "fresh first"):
+        directory = tmp_path / order
+        directory.mkdir()
+        client, (_, second), late = late_by_one(directory, make_devices)
+        fresh = second.update(
+            {name: array + 5 for name, array in initial_weights().items()}, base_version=1
+        )
+        bodies = [late, fresh] if order == "late first" else [fresh, late]
+        for body in (*bodies, *bodies):
+            assert second.send(body).json["round"] == 2
+        told = row(client, 2)
+        assert told["num_updates"] == 2
+        (former,) = told["updates"]["device2"]["further"]
+        weights_told = [former["weight"], told["updates"]["device2"]["weight"]]
+        assert weights_told == ([0.5, None] if order == "late first" else [None, 0.5])
+        page = " ".join(look(client).one(id="round").text.split())
+        assert "2 updates count, " in page, page
+        assert "late (from version 0): counted with weight 0.50" in page
+        assert client.post("/aggregate_models").json["num_samples"] == 20
+        assert second.send(late).json["round"] == 2, "it has counted"
+        made.append(client.get("/models/latest", buffered=True).data)
+    weights = [load(each) for each in made]
+    for name, array in initial_weights().items():
+        expected = ((array + 5) * 10 + (array + 3) * 5) / 15
+        np.testing.assert_allclose(weights[0][name], expected, rtol=1e-6)
+        np.testing.assert_array_equal(weights[0][name], weights[1][name])
+
+
+def test_two_late_ones_of_different_versions_count_and_of_one_version_the_newest(
+    tmp_path: Path, make_devices: Devices
+) -> None:
+    client, (first, second), late = late_by_one(tmp_path, make_devices)
+    first.train()
+    first.send_trained()
+    client.post("/aggregate_models")
+    client.post("/send_model_clients")
+    other = second.update(
+        {name: array + 4 for name, array in initial_weights().items()}, base_version=0
+    )
+    later = second.update(
+        {name: array + 5 for name, array in initial_weights().items()}, base_version=1
+    )
+    for body in (late, later, other):
+        assert second.send(body).status_code == 200
+    told = row(client, 3)
+    assert told["num_updates"] == 2
+    assert told["missing_updates"] == 0
+    assert client.post("/aggregate_models").status_code == 200
+    made = load(client.get("/models/latest", buffered=True).data)
+    for name, array in initial_weights().items():
+        expected = ((array + 4) / 3 + (array + 5) / 2) / (1 / 3 + 1 / 2)
+        np.testing.assert_allclose(made[name], expected, rtol=1e-6)
+
+
+def test_two_updates_of_one_device_are_no_quorum(tmp_path: Path, make_devices: Devices) -> None:
+    """min_updates asks for so many devices; the round is full with so many, too."""
+    rounds = f"{MERGED}\nnumber = 2"
+    client = open_server(tmp_path, rounds, min_updates=2)
+    first, second = make_devices(client, 2)
+    for each in (first, second):
+        each.train()
+    late = second.update(
+        {name: array + 3 for name, array in initial_weights().items()}, base_version=0
+    )
+    for each in (first, second):
+        each.send_trained()
+    client.post("/aggregate_models")
+    client.post("/send_model_clients")
+    second.train()
+    assert second.send(late).status_code == 200
+    assert second.send_trained().status_code == 200
+    assert row(client, 2)["missing_updates"] == 1
+    refused = client.post("/aggregate_models")
+    assert refused.json["missing"] == ["device1"]
+    first.train()
+    assert first.send_trained().status_code == 200, "there is a place for a second device"
+    assert client.post("/aggregate_models").json["updates"] == 3
+
+
+def test_what_a_promotion_took_back_stays_away(tmp_path: Path, make_devices: Devices) -> None:
+    """As in asynchronous tasks: what was learned before does not come in again."""
+    client, (first, second), late = late_by_one(tmp_path, make_devices)
+    assert client.post("/models/0/promote").json["version"] == 2
+    refused = second.send(late)
+    assert (refused.status_code, refused.json["type"]) == (409, "urn:fedbell:problem:stale-update")
+    assert "version 2 was promoted since" in refused.json["detail"]
+    assert refused.json["base_version"] == 2
+    first.train()
+    fresh = second.update(base_version=2)
+    assert first.send_trained().status_code == 200
+    client.post("/aggregate_models")
+    client.post("/send_model_clients")
+    assert second.send(fresh).status_code == 200, "late, and of what was promoted"
+
+
 def test_somebody_wakes_a_device(tmp_path: Path, make_devices: Devices) -> None:
     client = open_server(tmp_path, "rest_after = 1\nrest_rounds = 5")
     _, second = make_devices(client, 2)
@@ -260,7 +403,13 @@ def test_devices_that_come_by_themselves(tmp_path: Path) -> None:
     devices = [ThinDevice(client, name) for name in ("alice", "bob")]
     for device in devices:
         told = device.status(url=None).json["tasks"]["digits"]["round"]
-        assert told == {"number": 1, "asked": True, "sent": False, "deadline": None}
+        has_version = client.get("/models").json["versions"] != []
+        assert told == {
+            "number": 1,
+            "asked": True,
+            "sent": False,
+            "deadline": row(client)["deadline"] if has_version else None,
+        }
         device.offer()
     refused = client.post("/modeltrain")
     assert refused.status_code == 409

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from main_server.rounds import NotAsked, RoundFull, StaleUpdate, check_place, check_update
-from main_server.selection import Candidate, awake, choose, ranking, wanted
+from main_server.selection import Candidate, awake, choose, ranking, stand_ins, wanted
 from shared.federated.policies import RoundSettings
 from shared.federated.task import Task
 from shared.federated.update import UpdateHeader
@@ -116,6 +116,25 @@ def test_somebody_is_asked_as_long_as_somebody_could_be(
     assert set(chosen.asked or ()) <= told
     within_reach = len((told & able) | sent)
     assert within_reach >= min(chosen.quorum or least, len(able | sent))
+
+
+@given(candidates, settings, st.integers(1, 4), st.integers(1, 9), some, some)
+def test_nobody_waits_past_the_deadline_for_those_that_were_asked(
+    known: dict[str, Candidate],
+    rounds: dict[str, Any],
+    least: int,
+    number: int,
+    begun_with: frozenset[str],
+    sent: frozenset[str],
+) -> None:
+    of = task(least, **rounds)
+    chosen = choose(begun_with, of, number)
+    told = stand_ins(of, number, known, chosen, sent, is_given_up=True)
+    able = {name for name in awake(known, number, least) if known[name].is_ready}
+    others = able - set(chosen.asked or ()) - sent
+    assert set(told) <= others
+    assert len(told) == min(len(others), max(0, least - len(sent)))
+    assert told == ranking(others, of.seed, number)[: len(told)]
 
 
 def header(base_version: int) -> UpdateHeader:

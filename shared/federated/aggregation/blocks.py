@@ -77,7 +77,7 @@ class Combined(StreamedWeights):
 
 
 def in_order(updates: Sequence[Update]) -> list[Update]:
-    """Updates in order of device name, those of one device as they came.
+    """Updates in order of device name, those of one device in the order given.
 
     So the order in which devices' updates arrived changes no bit of a sum.
     """

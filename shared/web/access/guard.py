@@ -64,6 +64,8 @@ def init_app(
         if allowed is Who.DEVICE or (allowed is Who.DEVICE_OR_VIEWER and is_device(request)):
             return None
         g.role = people.role_by_session()
+        if g.role:
+            g.log_in_lasts = people.lasting()
         if g.role is None and allowed is not Who.ANYBODY and (token := bearer(request)):
             g.role = people.role_by_token(token, address)
         if g.role:
@@ -77,12 +79,19 @@ def init_app(
     app.before_request(guard)
     app.teardown_request(leave)
     app.register_blueprint(log_in.blueprint(people))
+    app.add_template_global(looks_only)
     app.context_processor(
         lambda: {
             "role": g.get("role"),
             "must_log_in": people.must_log_in,
         }
     )
+
+
+def looks_only() -> bool:
+    """Whether whoever asked for a page may change nothing: its buttons say so, or are left out."""
+    role: str | None = g.get("role")
+    return role == who.VIEWER
 
 
 def _check(allowed: Who, role: str | None) -> AnyResponse | None:

@@ -4,9 +4,11 @@ import hashlib
 import hmac
 import secrets
 import time
+from collections.abc import Callable
 
 from flask import Request, session
 from sqlalchemy import delete
+from sqlalchemy.orm import Session
 
 from shared.web.access.attempts import Attempts
 from shared.web.access.secrets import are_equal, kept_key
@@ -77,14 +79,31 @@ class People:
         with self._database.read() as rows:
             return None if rows.get(EndedSession, number) else str(role)
 
+    def lasting(self) -> Callable[[], bool]:
+        """Whether the log-in of this request still holds; to be asked after the request too."""
+        number, expires = str(session["id"]), float(session["expires"])
+
+        def lasts() -> bool:
+            if time.time() > expires:
+                return False
+            with self._database.read() as rows:
+                return rows.get(EndedSession, number) is None
+
+        return lasts
+
     def log_in(self, role: str, address: str) -> None:
-        """Begin a session in this request's cookie."""
+        """Begin a session in this request's cookie; one that was there ends with that."""
         if role == OPERATOR:  # a viewer's token is no leave to guess the operator's
             self.attempts.forgive(address)
+        former = None
+        if self.role_by_session():
+            former = str(session["id"]), float(session["expires"])
         session.clear()
         session.permanent = True
         session.update(id=secrets.token_hex(16), role=role, expires=time.time() + SESSION_SECONDS)
         with self._database.write() as rows:
+            if former is not None:
+                _end(rows, *former)
             record(rows, "log_in", f"Logged in as {role}")
 
     def log_out(self) -> None:
@@ -92,10 +111,14 @@ class People:
         number, expires = session.get("id"), session.get("expires")
         if isinstance(number, str) and self.role_by_session():
             with self._database.write() as rows:
-                rows.execute(delete(EndedSession).where(EndedSession.expires < time.time()))
-                rows.merge(EndedSession(id=number, expires=float(expires or 0)))
+                _end(rows, number, float(expires or 0))
                 record(rows, "log_out", "Logged out")
         session.clear()
+
+
+def _end(rows: Session, number: str, expires: float) -> None:
+    rows.execute(delete(EndedSession).where(EndedSession.expires < time.time()))
+    rows.merge(EndedSession(id=number, expires=expires))
 
 
 def bearer(call: Request) -> str:

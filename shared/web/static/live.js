@@ -47,6 +47,7 @@ async function refresh() {
       headers: { Accept: "text/html", "Fedbell-Parts": ids.join(" ") },
       signal: AbortSignal.timeout(20000),
     });
+    if (answer.status === 401) return location.reload(); // logged out: the server asks for it
     if (answer.ok) show(await answer.text(), ids);
     say(answer.ok ? "" : "The server has trouble to show this page. It is asked again.");
   } catch {
