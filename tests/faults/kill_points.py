@@ -116,22 +116,24 @@ class Trap:
                 dead.wait_for_the_end(family)
 
 
-def walk(name: str, chosen: int) -> Iterator[Point]:
+def walk(name: str, chosen: int, of: int | None = None) -> Iterator[Point]:
     """The points of a step, each for one run of it.
 
-    All of them, until the step ends without reaching one; or, after a run that is not
-    disturbed and tells how many there are, ``chosen`` that the seed ``name`` picks.
+    All of them, until the step ends without reaching one; or ``chosen`` that the seed ``name``
+    picks: of the first ``of`` writes, or after a run that is not disturbed and tells how many there
+    are.
     """
-    for point in _all() if ALL else _some(name, chosen):
+    for point in _all() if ALL else _some(name, chosen, of):
         yield point
         if point.reached:
             killed_at.append(f"{name}: {point.how} write {point.number}")
 
 
-def _some(name: str, chosen: int) -> Iterator[Point]:
-    undisturbed = Point(0, "before")
-    yield undisturbed
-    number = len(undisturbed.writes)
+def _some(name: str, chosen: int, number: int | None) -> Iterator[Point]:
+    if number is None:
+        undisturbed = Point(0, "before")
+        yield undisturbed
+        number = len(undisturbed.writes)
     every = [(each, how) for each in range(1, number + 1) for how in ("before", "after")]
     for picked in sorted(random.Random(name).sample(every, min(chosen, len(every)))):
         yield Point(*picked)

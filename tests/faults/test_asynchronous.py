@@ -179,11 +179,13 @@ def pair(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pai
 @pytest.mark.parametrize(
     ("task", "place", "chosen"),
     [
-        # The place of the call that is broken off, of those that make a version.
+        # The place of the call that is broken off, of those that make a version; and how often.
         ("average", 0, 1),
         ("fedasync", 0, 2),
         ("fedbuff", 0, 1),
+        ("fedbuff", 1, 0),
         ("fedbuff", 2, 2),
+        ("late", 0, 0),
         ("late", 1, 1),
         ("late", 2, 2),
     ],
