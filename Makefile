@@ -28,7 +28,7 @@ up:  ## start them in containers
 test: development  ## run the tests
 	@$(VENV) -m pytest
 
-test-faults: development  ## kill servers at every point there is; takes long
+test-faults: development  ## kill servers and a client at every point there is; takes long
 	@FEDBELL_FAULTS=all $(VENV) -m pytest tests/faults
 
 test-fuzz: development  ## send both servers what nobody should, ten thousand times; takes long

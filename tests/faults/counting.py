@@ -15,7 +15,12 @@ PROPERTY = "killed_at"
 
 _FAULTS = Path(__file__).parent
 #: What a run of all tests of this folder has to reach.
-_LEAST = 200 if ALL else 20
+LEAST = 200 if ALL else 20
+#: Options with which not all of the tests that are named run.
+_NARROWING = (
+    *("keyword", "markexpr", "deselect", "ignore", "ignore_glob", "lf", "stepwise"),
+    *("setuponly", "setupplan"),
+)
 
 
 class KillPointCount:
@@ -32,18 +37,12 @@ class KillPointCount:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Note where a test has killed something."""
-        if report.when == "teardown":
-            points = [
-                point
-                for name, told in report.user_properties
-                if name == PROPERTY
-                for point in (told if isinstance(told, list) else [])
-            ]
-            self._points |= {(report.nodeid, str(point)) for point in points}
-            self._has_begun |= Path(report.nodeid.partition("::")[0]).parts[:2] == (
-                "tests",
-                "faults",
-            )
+        if report.when != "teardown":
+            return
+        self._has_begun |= report.nodeid.startswith("tests/faults/")
+        for name, points in report.user_properties:
+            if name == PROPERTY and isinstance(points, list):
+                self._points |= {(report.nodeid, str(point)) for point in points}
 
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Fail a whole run that has killed too little."""
@@ -53,23 +52,21 @@ class KillPointCount:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Say how many there were."""
         if self._points or self._lacks:
-            least = f", of at least {_LEAST}" if self._is_whole else ""
+            least = f", of at least {LEAST}" if self._is_whole else ""
             line = f"killed at {len(self._points)} distinct points{least}"
             terminalreporter.write_sep("=", line, red=self._lacks, bold=True)
 
     @property
     def _lacks(self) -> bool:
-        return self._has_begun and self._is_whole and len(self._points) < _LEAST
+        return self._has_begun and self._is_whole and len(self._points) < LEAST
 
     @property
     def _is_whole(self) -> bool:
         """Whether all of this folder was asked for. Said by the options alone: a process that only
         distributes tests to others collects none itself."""
         option = self._config.option
-        narrowed = ("keyword", "markexpr", "deselect", "ignore", "ignore_glob", "lf", "stepwise")
-        if hasattr(self._config, "workerinput") or any(
-            getattr(option, name, None) for name in narrowed
-        ):
+        narrowed = any(getattr(option, name, None) for name in _NARROWING)
+        if narrowed or hasattr(self._config, "workerinput"):
             return False
         asked = [
             (self._config.invocation_params.dir / each).resolve() for each in self._config.args

@@ -15,7 +15,7 @@ import httpx
 import numpy as np
 import pytest
 from safetensors.numpy import save
-from sqlalchemy import Select, select
+from sqlalchemy import Executable, select
 
 from main_server.store.tables import ReceivedUpdate, Round, Version
 from shared.federated.update import UpdateHeader
@@ -129,7 +129,7 @@ def _aggregate(http: httpx.Client, task: str) -> httpx.Response:
     return http.post(f"/aggregate_models?task={task}")
 
 
-def rows(main_servers: MainServers, query: Select[Any]) -> list[tuple[Any, ...]]:
+def rows(main_servers: MainServers, query: Executable) -> list[tuple[Any, ...]]:
     engine = open_engine(parse_url(main_servers.store_url))
     try:
         with engine.connect() as connection:
