@@ -11,13 +11,16 @@ from typing import Protocol, TypeVar
 
 import httpx
 
-from tests.server import Server
+from tests.server import Server, wait_until
 
 #: Every point, instead of some that a seed chooses.
 ALL = os.environ.get("FEDBELL_FAULTS") == "all"
 
 #: Where a process was killed in this test, in words that are equal for equal points.
 killed_at: list[str] = []
+
+#: How long a start and what it is waited for may take, with a pause for others in between.
+_START_SECONDS = 180
 
 _INJECTED = Path(__file__).with_name("injected")
 
@@ -114,6 +117,28 @@ class Trap:
                 of_it = [pair for pair in families if writer in pair[1]]
                 dead, family = (of_it or families)[0]
                 dead.wait_for_the_end(family)
+
+    def spring_at_start(
+        self, point: Point, done: Callable[[], object], ignored: tuple[str, ...]
+    ) -> None:
+        """Start the server into the trap; it runs until it is done, or has ended if reached."""
+        (server,) = self._servers
+        seen: set[int] = set()
+        server.start(wait=False)
+        self.arm(point.number, point.how, ignored)
+
+        def over() -> bool:
+            point.writes = self.writes
+            if point.reached:
+                return True
+            seen.update(server.family())
+            return bool(done())
+
+        wait_until(over, _START_SECONDS)
+        self.disarm()
+        point.writes = self.writes
+        if point.reached:
+            server.wait_for_the_end(seen)
 
 
 def walk(name: str, chosen: int, of: int | None = None) -> Iterator[Point]:

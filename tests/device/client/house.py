@@ -171,9 +171,9 @@ def versions(server: Server) -> dict[int, str]:
     return {row["version"]: row["sha256"] for row in reversed(rows)}
 
 
-def weights(server: Server, version: int, directory: Path) -> dict[str, bytes]:
+def weights(server: Server, version: int, directory: Path, task: str = "mnist") -> dict[str, bytes]:
     """The numbers of a version, by name of the array."""
-    answer = server.http.get(f"/models/{version}?task=mnist")
+    answer = server.http.get(f"/models/{version}?task={task}")
     assert answer.is_success, answer.text
     file = directory / f"{server.port}-{version}.safetensors"
     file.write_bytes(answer.content)
