@@ -31,7 +31,7 @@ TESTS ?= 2
 test: development  ## run the tests
 	@$(VENV) -m pytest --numprocesses $(TESTS) --dist loadfile
 
-test-faults: development  ## kill servers at every point there is; takes long
+test-faults: development  ## kill servers and a client at every point there is; takes long
 	@FEDBELL_FAULTS=all $(VENV) -m pytest tests/faults
 
 test-fuzz: development  ## send both servers what nobody should, ten thousand times; takes long

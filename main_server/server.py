@@ -63,6 +63,7 @@ class MainServer:
         turns = Turns(directory / "locks")
         self.pruning = Pruning(self.database, self.versions)
         self.pruning.remove_leftovers(self.tasks, directory / "models")
+        self.pruning.look_again(self.tasks)
         self.models = Models(
             self.versions,
             self.rounds,

@@ -1,11 +1,17 @@
-"""A database server for the tests that want one."""
+"""A database server for the tests that want one; and what the tests of kills add up to."""
 
 import os
 from collections.abc import Iterator
 
 import pytest
 
+from tests.faults.counting import KillPointCount
 from tests.postgresql import PostgreSQL, binaries
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Count kill points."""
+    config.pluginmanager.register(KillPointCount(config), "kill-points")
 
 
 @pytest.fixture(scope="session")

@@ -89,9 +89,11 @@ class Federation:
             write_pictures(self.dataset(name, task), each, seed)
 
     def start(self) -> None:
-        """Start all, and wait until every device has and has measured the newest version."""
+        """Start all that do not run, and wait until every device has and has measured the newest
+        version."""
         for server in self.servers:
-            server.start(wait=False)
+            if not server.runs:
+                server.start(wait=False)
         for server in self.servers:
             wait_until(server.is_ready)
         for name in self.devices:

@@ -137,6 +137,11 @@ class Server:
             return False
 
     @property
+    def runs(self) -> bool:
+        """Whether it was started, and neither stopped nor killed since."""
+        return self._process is not None
+
+    @property
     def pid(self) -> int:
         """The arbiter's process id, and its workers' process group."""
         assert self._process is not None, f"{self.name} does not run"

@@ -1,7 +1,7 @@
 """Which versions keep their file. Rows are kept of all: history, pages and lists go on."""
 
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from sqlalchemy import select
@@ -71,6 +71,14 @@ class Pruning:
         for file in files:
             file.unlink(missing_ok=True)
         return numbers
+
+    def look_again(self, tasks: Mapping[str, Task]) -> None:
+        """At a start: look where a kill may have come between the newest version and its look."""
+        newest = self._versions.newest_numbers()
+        for name, task in tasks.items():
+            is_due = name in newest and newest[name][0] % LOOK_EVERY == 0
+            if task.mode == "async" and is_due:
+                self.prune(task)
 
     def _look(self, task: Task) -> bool:
         with self._database.read() as session:

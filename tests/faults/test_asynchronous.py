@@ -1,12 +1,12 @@
-"""kill -9 before and after each write of an update that is applied as it arrives.
+"""kill -9 before and after each write of an update that is applied as it arrives, or comes late.
 
 Thin clients push the same bodies in the same order to a server that is killed again and again and
-to one that nobody kills: their versions are equal, byte for byte, and so is what is recorded.
+to one that nobody kills: their versions are equal, byte for byte, and so is what is recorded. The
+one that is killed keeps its rows in SQLite or PostgreSQL, or is one of two behind one address.
 """
 
-import shutil
-import sqlite3
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,16 +15,25 @@ import httpx
 import numpy as np
 import pytest
 from safetensors.numpy import save
+from sqlalchemy import Executable, select
 
+from main_server.store.tables import ReceivedUpdate, Round, Version
 from shared.federated.update import UpdateHeader
 from shared.federated.weights import Schema, open_weights
+from shared.web.engines import open_engine, parse_url
 from tests.faults.kill_points import Trap, walk
+from tests.faults.main_servers import SQLITE, STORES, MainServers, Store
 from tests.main_server.many_clients import Client, first_weights
 from tests.server import Server
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(3600)]
 
 TASKS = """
+[tasks.average]
+classes = ["0", "1"]
+mode = "async"
+asynchronous = {rule = "running_average", most_staleness = 4}
+
 [tasks.fedasync]
 classes = ["0", "1"]
 mode = "async"
@@ -35,20 +44,29 @@ keep = {last = 2}
 classes = ["0", "1"]
 mode = "async"
 asynchronous = {rule = "fedbuff", buffer_size = 3, most_staleness = 4}
+
+[tasks.late]
+classes = ["0", "1"]
+rounds = {late_updates = "merge"}
 """
 DEVICES = ("device1", "device2")
+#: How many updates make a version.
+UPDATES = {"average": 1, "fedasync": 1, "fedbuff": 3, "late": 2}
+
+#: One call of those that make a version. What it did before a kill is not done again, but told.
+Call = Callable[[httpx.Client], httpx.Response]
 
 
 class Pair:
-    """A server that is killed, and one like it that is not."""
+    """A main server that is killed, or two of which one is, and one like it that is not."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, store: Store) -> None:
         self.directory = directory
-        directory.mkdir(exist_ok=True)
         (directory / "tasks.toml").write_text(TASKS)
-        self.killed, self.undisturbed = self._server("killed"), self._server("undisturbed")
-        self.trap = Trap(self.killed, directory / "trap")
-        self.sent = dict.fromkeys(("fedasync", "fedbuff"), 0)
+        self.killed = MainServers(self._server("killed"), store)
+        self.undisturbed = MainServers(self._server("undisturbed"), Store(SQLITE, None))
+        self.trap = Trap(self.killed.servers, directory / "trap")
+        self._sent = dict.fromkeys(UPDATES, 0)
 
     def _server(self, name: str) -> Server:
         (self.directory / name).mkdir()
@@ -58,27 +76,33 @@ class Pair:
     def start(self) -> None:
         """Both, from one state: devices are enrolled, tasks have their version 0."""
         self.undisturbed.start()
-        for task in self.sent:
+        (server,) = self.undisturbed.servers
+        for task in UPDATES:
             for name in DEVICES:
-                client = Client(self.undisturbed, name, task)
+                client = Client(server, name, task)
                 client.join()
                 client.close()
-        self.undisturbed.stop()
-        shutil.copytree(self.undisturbed.state, self.killed.state)
+        server.stop()
+        self.killed.begin_from(server.state)
         self.undisturbed.start()
         self.killed.start()
 
-    def stop(self) -> None:
-        for server in (self.killed, self.undisturbed):
-            server.http.close()
-            server.stop()
+    def close(self) -> None:
+        for main_servers in (self.undisturbed, self.killed):
+            main_servers.close()
 
-    def body(self, task: str) -> tuple[str, bytes]:
-        """The next update of a task, and whose it is; it starts one version too early."""
-        self.sent[task] += 1
-        number = self.sent[task]
-        device = DEVICES[number % 2]
+    def calls(self, task: str) -> list[Call]:
+        """Those that make the next version of a task."""
         newest = len(versions(self.undisturbed, task)) - 1
+        calls = [self._push(task, newest) for _ in range(UPDATES[task])]
+        return [*calls, partial(_aggregate, task=task)] if task == "late" else calls
+
+    def _push(self, task: str, newest: int) -> Call:
+        """The next update of a task; but for the first device's of a round it is stale."""
+        self._sent[task] += 1
+        number = self._sent[task]
+        device = DEVICES[number % 2]
+        is_fresh = task == "late" and device == DEVICES[0]
         weights = {
             name: (array * np.float32(1 / number)).astype(np.float32)
             for name, array in first_weights().items()
@@ -86,81 +110,108 @@ class Pair:
         header = UpdateHeader(
             task=task,
             device=device,
-            base_version=max(0, newest - 1),
+            base_version=newest if is_fresh else max(0, newest - 1),
             num_samples=number,
             metrics={"loss": 1.0},
             sequence=number,
             fingerprint=Schema.of(weights).fingerprint(fingerprint_of(self.undisturbed, task)),
         )
-        return device, save(weights, header.as_metadata())
+        body = save(weights, header.as_metadata())
+        return partial(_push, task=task, device=device, body=body)
 
 
-def push(server: Server, task: str, device: str, body: bytes) -> httpx.Response:
+def _push(http: httpx.Client, task: str, device: str, body: bytes) -> httpx.Response:
     headers = {"Authorization": f"Bearer {f'token-of-{device}'.ljust(40, '-')}"}
-    return server.http.post(f"/cmodel?task={task}", content=body, headers=headers)
+    return http.post(f"/cmodel?task={task}", content=body, headers=headers)
 
 
-def rows(server: Server, query: str, *values: Any) -> list[Any]:
-    connection = sqlite3.connect(server.state / "main_server.db")
+def _aggregate(http: httpx.Client, task: str) -> httpx.Response:
+    return http.post(f"/aggregate_models?task={task}")
+
+
+def rows(main_servers: MainServers, query: Executable) -> list[tuple[Any, ...]]:
+    engine = open_engine(parse_url(main_servers.store_url))
     try:
-        return connection.execute(query, values).fetchall()
+        with engine.connect() as connection:
+            return [tuple(row) for row in connection.execute(query)]
     finally:
-        connection.close()
+        engine.dispose()
 
 
-def fingerprint_of(server: Server, task: str) -> str:
+def fingerprint_of(main_servers: MainServers, task: str) -> str:
     """The backbone's, which the fingerprint of an update holds."""
-    ((told,),) = rows(server, "SELECT backbone FROM versions WHERE task = ? AND version = 0", task)
+    query = select(Version.backbone).where(Version.task == task, Version.version == 0)
+    ((told,),) = rows(main_servers, query)
     return str(told)
 
 
-def versions(server: Server, task: str) -> list[Any]:
+def versions(main_servers: MainServers, task: str) -> list[tuple[Any, ...]]:
     """All versions of a task: what they are, and whether their file is there."""
-    return rows(
-        server,
-        "SELECT version, sha256, state, pruned IS NULL FROM versions WHERE task = ? ORDER BY 1",
-        task,
-    )
+    told = (Version.version, Version.sha256, Version.state, Version.pruned.is_(None))
+    return rows(main_servers, select(*told).where(Version.task == task).order_by(Version.version))
 
 
-def updates(server: Server, task: str) -> list[Any]:
+def updates(main_servers: MainServers, task: str) -> list[tuple[Any, ...]]:
     """What is recorded of a task's updates, in their order."""
+    one = ReceivedUpdate
+    order = (Round.number, one.number, one.device)
+    told = (Round.status, Round.version, one.sha256, one.base_version, one.weight, one.norm)
     return rows(
-        server,
-        "SELECT r.number, r.status, r.version, u.number, u.device, u.sha256, u.base_version,"
-        " u.weight, u.norm FROM updates u JOIN rounds r ON r.id = u.round_id WHERE r.task = ?"
-        " ORDER BY r.number, u.number",
-        task,
+        main_servers,
+        select(*order, *told)
+        .join(Round, Round.id == one.round_id)
+        .where(Round.task == task)
+        .order_by(*order),
     )
 
 
 @pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    made = Pair(tmp_path_factory.mktemp("pair"))
+def pair(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    made = Pair(tmp_path_factory.mktemp("pair"), store)
     try:
         made.start()
         yield made
     finally:
-        made.stop()
+        made.close()
 
 
-@pytest.mark.parametrize(("task", "chosen"), [("fedasync", 5), ("fedbuff", 6)])
-def test_killed_while_an_update_is_applied(pair: Pair, task: str, chosen: int) -> None:
-    for point in walk(f"cmodel {task}", chosen):
-        # As many as a buffer takes: each of its places, and the update that closes it.
-        for turn in range(3 if task == "fedbuff" else 1):
-            device, body = pair.body(task)
-            told = push(pair.undisturbed, task, device, body).json()
-            if turn == point.number % 3 or task == "fedasync":
-                call = partial(push, pair.killed, task, device, body)
-                answer = pair.trap.spring(point, call, ())
-                if point.reached:
+@pytest.mark.parametrize("store", STORES, indirect=True)
+@pytest.mark.parametrize(
+    ("task", "place", "chosen"),
+    [
+        # The place of the call that is broken off, of those that make a version; and how often.
+        ("average", 0, 1),
+        ("fedasync", 0, 2),
+        ("fedbuff", 0, 1),
+        ("fedbuff", 1, 0),
+        ("fedbuff", 2, 2),
+        ("late", 0, 0),
+        ("late", 1, 1),
+        ("late", 2, 2),
+    ],
+)
+def test_killed_while_a_version_is_made(
+    pair: Pair, store: Store, task: str, place: int, chosen: int
+) -> None:
+    for point in walk(f"{store.name} {task} {place}", chosen):
+        for turn, call in enumerate(pair.calls(task)):
+            told = call(pair.undisturbed.http)
+            assert told.is_success, told.text
+            answer = None
+            if turn == place:
+                answer = pair.trap.spring(point, partial(call, pair.killed.http), ())
+                assert answer is not None or point.reached
+                if point.reached and not any(server.runs for server in pair.killed.servers):
                     pair.killed.start()
-                else:
-                    assert answer is not None
-            # Acknowledged or not, the device sends it again: it counts once.
-            again = push(pair.killed, task, device, body)
-            assert (again.status_code, again.json()) == (200, told), point.story()
+            # Acknowledged or not, it is sent again, to the other server if there are two: it
+            # counts once.
+            again = call(pair.killed.http)
+            if turn < UPDATES[task]:
+                assert (again.status_code, again.json()) == (200, told.json()), point.story()
+            else:
+                is_done = turn == place and again.status_code == httpx.codes.CONFLICT
+                assert again.is_success or is_done, again.text
+            pair.killed.start()
         assert updates(pair.killed, task) == updates(pair.undisturbed, task), point.story()
         assert versions(pair.killed, task) == versions(pair.undisturbed, task), point.story()
         check_files(pair, task)
@@ -168,7 +219,7 @@ def test_killed_while_an_update_is_applied(pair: Pair, task: str, chosen: int) -
 
 def check_files(pair: Pair, task: str) -> None:
     """Whether the file of every version that is kept is there and whole, and others are gone."""
-    folder = pair.killed.state / "models" / task
+    folder = pair.killed.servers[0].state / "models" / task
     kept = {
         f"{number}-{sha256[:16]}.safetensors"
         for number, sha256, _, is_kept in versions(pair.killed, task)
@@ -176,5 +227,7 @@ def check_files(pair: Pair, task: str) -> None:
     }
     assert {file.name for file in folder.iterdir() if not file.name.startswith(".")} == kept
     for name in kept:
+        told = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        assert name.endswith(f"-{told[:16]}.safetensors")
         with open_weights(folder / name) as weights:
             weights.check_finite()

@@ -2,13 +2,13 @@
 
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.faults.kill_points import Point, Trap, walk
+from tests.faults.kill_points import Trap, walk
 from tests.federation import Federation
 from tests.server import Server, wait_until
 
@@ -60,33 +60,13 @@ def test_killed_in_its_first_start(begun: Federation, tmp_path: Path) -> None:
     trap = Trap(begun.main, tmp_path / "trap")
     for point in walk("main_server start", 1):
         shutil.rmtree(begun.main.state, ignore_errors=True)
-        start_into_trap(trap, begun.main, point, begun.main.is_ready)
+        trap.spring_at_start(point, begun.main.is_ready, ("report",))
         if point.reached:
             begun.main.start()
         assert count(begun.main, "SELECT count(*) FROM federation") == 1, point.story()
         assert begun.main.post("/clientstatus", STATUS, headers=TOKEN).status_code == 400
         assert begun.main.get("/rounds")["rounds"] == []
         begun.main.stop()
-
-
-def start_into_trap(trap: Trap, server: Server, point: Point, done: Callable[[], object]) -> None:
-    """Start a server whose trap waits from the beginning, until it is done or has ended."""
-    seen: set[int] = set()
-    server.start(wait=False)
-    trap.arm(point.number, point.how, ignored=("report",))
-
-    def over() -> bool:
-        point.writes = trap.writes
-        if point.reached:
-            return True
-        seen.update(server.family())
-        return bool(done())
-
-    wait_until(over)
-    trap.disarm()
-    point.writes = trap.writes
-    if point.reached:
-        server.wait_for_the_end(seen)
 
 
 def test_killed_while_a_device_enrols(begun: Federation, empty_state: Path, tmp_path: Path) -> None:
@@ -150,7 +130,7 @@ def test_killed_while_it_joins(begun: Federation, empty_state: Path, tmp_path: P
         device.stop()
         shutil.rmtree(device.state, ignore_errors=True)
         start_anew(begun.main, empty_state)
-        start_into_trap(trap, device, point, joined)
+        trap.spring_at_start(point, joined, ("report",))
         if point.reached:
             device.start()
             wait_until(joined)

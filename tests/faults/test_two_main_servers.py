@@ -4,12 +4,11 @@ import hashlib
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import pytest
 
+from tests.faults.main_servers import TWO, MainServers, Store
 from tests.federation import Federation
 from tests.postgresql import PASSWORD, PostgreSQL
-from tests.proxy import RoundRobin
 from tests.server import Server, wait_until
 
 pytestmark = pytest.mark.faults
@@ -22,22 +21,17 @@ class House:
 
     def __init__(self, federation: Federation, database: str) -> None:
         self.federation = federation
-        first = federation.main
-        first.environment |= {"DATABASE_URL": database}
-        second = Server("main_server.wsgi:app", federation.directory / "second", first.environment)
-        second.state = first.state
-        second.log.parent.mkdir()
-        self.servers = [first, second]
-        self.proxy = RoundRobin([server.port for server in self.servers])
+        self.main_servers = MainServers(federation.main, Store(TWO, database))
+        self.servers, self.http = self.main_servers.servers, self.main_servers.http
         for device in federation.devices.values():
             # A call that a server took with it is made again soon.
-            device.environment |= {"MAIN_SERVER_URL": self.proxy.url, "ANSWER_SECONDS": "3"}
-        self.http = httpx.Client(
-            base_url=self.proxy.url,
-            timeout=100,
-            trust_env=False,
-            limits=httpx.Limits(max_keepalive_connections=0),
-        )
+            device.environment |= {"MAIN_SERVER_URL": self.main_servers.url, "ANSWER_SECONDS": "3"}
+
+    @property
+    def went_to(self) -> list[int]:
+        """To which port each connection went, oldest first."""
+        assert self.main_servers.proxy is not None
+        return self.main_servers.proxy.went_to
 
     def start(self) -> None:
         self.servers[1].start(wait=False)
@@ -46,10 +40,7 @@ class House:
 
     def close(self) -> None:
         self.federation.close()
-        self.servers[1].stop()
-        self.servers[1].http.close()
-        self.http.close()
-        self.proxy.close()
+        self.main_servers.close()
 
     def do(self, path: str, body: Any = None) -> Any:
         answer = self.http.post(path, json=body)
@@ -85,10 +76,10 @@ def _versions(server: Server) -> list[dict[str, Any]]:
 
 
 def test_a_round_by_four_calls_wherever_each_arrives(house: House) -> None:
-    before = len(house.proxy.went_to)
+    before = len(house.went_to)
     for step in STEPS:
         house.do(step)
-    assert set(house.proxy.went_to[before:]) == {server.port for server in house.servers}
+    assert set(house.went_to[before:]) == {server.port for server in house.servers}
     first, second = (acknowledged(server) for server in house.servers)
     assert first == second
     assert set(first["versions"]) == {0, 1}

@@ -146,6 +146,25 @@ def test_a_file_that_goes_between_looking_and_opening(device: ThinDevice, state:
         assert (answer.status_code, answer.json["title"]) == (410, "The version's weights are gone")
 
 
+def test_a_look_that_a_kill_came_before_is_taken_at_the_next_start(
+    client: FlaskClient,
+    state: Path,
+    make_app: Callable[..., APIFlask],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    device = enrolled(client, "fedasync")
+    with monkeypatch.context() as killed:
+        killed.setattr("main_server.store.pruning.Pruning.prune", lambda *_: [])
+        for number in range(LOOK_EVERY):
+            push(device, float(number), base=number)
+    assert files(state) == set(range(LOOK_EVERY + 1))
+    make_app()
+    assert files(state) == {0, *range(LOOK_EVERY - 3, LOOK_EVERY + 1)}
+    push(device, 0.0, base=LOOK_EVERY)
+    make_app()  # no look is due
+    assert files(state) == {0, *range(LOOK_EVERY - 3, LOOK_EVERY + 2)}
+
+
 @pytest.mark.usefixtures("device")
 def test_what_a_kill_left_goes_at_the_next_start(
     state: Path, make_app: Callable[..., APIFlask]

@@ -1,5 +1,6 @@
 """Clients as processes of their own, small MNIST files, and a main server for them."""
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from shared.federated.weights import read_weights
+from tests.device.processes import Connection
 from tests.server import ROOT, Server, wait_until
 
 CHUNK = 40
@@ -169,10 +171,16 @@ def versions(server: Server) -> dict[int, str]:
     return {row["version"]: row["sha256"] for row in reversed(rows)}
 
 
-def weights(server: Server, version: int, directory: Path) -> dict[str, bytes]:
+def weights(server: Server, version: int, directory: Path, task: str = "mnist") -> dict[str, bytes]:
     """The numbers of a version, by name of the array."""
-    answer = server.http.get(f"/models/{version}?task=mnist")
+    answer = server.http.get(f"/models/{version}?task={task}")
     assert answer.is_success, answer.text
     file = directory / f"{server.port}-{version}.safetensors"
     file.write_bytes(answer.content)
     return {name: array.tobytes() for name, array in read_weights(file).items()}
+
+
+def pushed(connection: Connection) -> list[str]:
+    """The hashes of the updates that went over a connection, each once, in order."""
+    bodies = [body for call, body in connection.sent if call.startswith("POST /cmodel")]
+    return list(dict.fromkeys(hashlib.sha256(body).hexdigest() for body in bodies))

@@ -2,14 +2,10 @@
 
 import time
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
-from safetensors.numpy import load
 
-from shared.federated.update import UpdateHeader
-from tests.device.client.fakes import header_of
 from tests.device.client.faulty import Cut, FaultyWire
 from tests.device.client.house import (
     ASYNC_TASKS,
@@ -18,11 +14,8 @@ from tests.device.client.house import (
     main_server,
     updates,
     versions,
-    weights,
     write_mnist,
 )
-from tests.device.processes import Connection
-from tests.faults.kill_points import Trap
 from tests.server import Server, wait_until
 
 #: An update of mnist_mlp has about 790,000 bytes.
@@ -41,75 +34,6 @@ def server(tmp_path: Path) -> Iterator[Server]:
     yield server
     server.stop()
     server.http.close()
-
-
-def _pushed(connection: Connection, file: Path) -> list[tuple[UpdateHeader, dict[str, bytes]]]:
-    """The updates that went over a connection, each once, in order; ``file`` is written over.
-
-    Which file they started from is left out: those of two federations differ in what they tell.
-    """
-    bodies = [body for call, body in connection.sent if call.startswith("POST /cmodel")]
-    found = []
-    for body in dict.fromkeys(bodies):
-        header = header_of(body, file)
-        assert header.base_sha256
-        weights = {name: array.tobytes() for name, array in load(body).items()}
-        found.append((header.model_copy(update={"base_sha256": None}), weights))
-    return found
-
-
-def _has(server: Server, version: int) -> bool:
-    return version in versions(server)
-
-
-class _Client(ClientProcess):
-    """With a name and an environment, as a trap wants its server."""
-
-    name = "alice"
-
-    def spring(self, trap: Trap, number: int, how: str) -> None:
-        """Start it, to be killed at that write once it has met the main server."""
-        heard = self.output.count("Loads TensorFlow")
-        self.start()
-        self.says("Loads TensorFlow", heard + 1)
-        trap.arm(number, how)
-        assert self.end() == -9, self.output
-        trap.disarm()
-
-
-def test_killed_anywhere_it_pushes_the_same_updates(
-    tmp_path: Path, data: Path, server: Server
-) -> None:
-    rounds = 5
-    straight = Connection()
-    straight.connect(server.url)
-    undisturbed = ClientProcess(tmp_path / "undisturbed", straight.url, data)
-    assert undisturbed.run(rounds=rounds) == 0, undisturbed.output
-    straight.cut()
-    second = main_server(tmp_path / "second")
-    second.start()
-    disturbed = Connection()
-    disturbed.connect(second.url)
-    client = _Client(tmp_path / "disturbed", disturbed.url, data)
-    trap = Trap(client, tmp_path / "trap")  # type: ignore[arg-type]
-    try:
-        # Each fsync and each rename is a write: of a version that came, of an update, of state.
-        for number, how in ((1, "after"), (7, "before"), (12, "after")):
-            client.spring(trap, number, how)
-        while len(updates(second)) < rounds:
-            assert client.run(rounds=1) == 0, client.output
-        file = tmp_path / "update"
-        assert _pushed(disturbed, file)[:rounds] == _pushed(straight, file)
-        assert len(updates(second)) == rounds
-        for each in (server, second):
-            wait_until(partial(_has, each, rounds))
-        newest = [weights(each, rounds, tmp_path) for each in (server, second)]
-        assert newest[0] == newest[1]
-    finally:
-        client.kill()
-        disturbed.cut()
-        second.stop()
-        second.http.close()
 
 
 def test_ctrl_c_ends_it_and_the_next_start_goes_on(
