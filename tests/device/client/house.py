@@ -1,6 +1,7 @@
 """Clients as processes of their own, small MNIST files, and a main server for them."""
 
 import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -181,6 +182,16 @@ def weights(server: Server, version: int, directory: Path, task: str = "mnist") 
 
 
 def pushed(connection: Connection) -> list[str]:
-    """The hashes of the updates that went over a connection, each once, in order."""
+    """The updates that went over a connection, each once, in order, as hashes of all they hold.
+
+    But for the hash of the file they started from: a file of another federation names that.
+    """
     bodies = [body for call, body in connection.sent if call.startswith("POST /cmodel")]
-    return list(dict.fromkeys(hashlib.sha256(body).hexdigest() for body in bodies))
+    return [_hash_of(body) for body in dict.fromkeys(bodies)]
+
+
+def _hash_of(body: bytes) -> str:
+    end = 8 + int.from_bytes(body[:8], "little")
+    header = json.loads(body[8:end])
+    assert header["__metadata__"].pop("base_sha256")
+    return hashlib.sha256(json.dumps(header).encode() + body[end:]).hexdigest()
