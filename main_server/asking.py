@@ -9,7 +9,7 @@ from main_server.rounds import OPEN
 from main_server.selection import Candidate, Chosen, selects, wanted
 from main_server.store.candidates import Presence, candidates
 from main_server.store.places import is_given_up, note_stand_ins
-from main_server.store.round_rows import newest_round
+from main_server.store.round_rows import newest_round, own_senders
 from main_server.store.round_steps import RoundSteps, trained
 from main_server.store.tables import Round
 from shared.federated.policies import RoundSettings
@@ -48,8 +48,8 @@ class Asked:
 
     @property
     def sent(self) -> set[str]:
-        """The devices whose update is here."""
-        return {update.device for update in self.row.updates} if self.row else set()
+        """The devices whose own update is here, not only a late one of an earlier round."""
+        return own_senders(self.row) if self.row else set()
 
     @property
     def is_overdue(self) -> bool:
@@ -85,7 +85,7 @@ class Asking:
         number = 1 if row is None else row.number + (row.status != OPEN)
         is_open = row is not None and row.status == OPEN
         chosen = Chosen(row.selected, row.quorum) if is_open and row is not None else None
-        sent = [update.device for update in row.updates] if is_open and row is not None else []
+        sent = own_senders(row) if is_open and row is not None else set()
         gives_up = is_open and row is not None and is_given_up(row)
         names = wanted(task, number, known, chosen, sent, is_given_up=gives_up)
         return Asked(task, number, row if is_open else None, known, frozenset(names))

@@ -191,14 +191,22 @@ class Asynchronous:
         return version
 
     def _kept(self, version: Version) -> dict[str, Any]:
-        """What a version keeps besides its weights."""
-        row = version
-        while row.state is None and row.promoted_from is not None:
-            row = self._versions.get(row.task, row.promoted_from)
-        if row.state is not None:
-            return row.state
-        # It was made before its task was asynchronous, or it is the first one.
-        return {NUM_SAMPLES: self._arrivals.samples_until(row.task, row.version)}
+        """What a version keeps besides its weights.
+
+        Of one that was made before its task was asynchronous: the samples of the rounds that led
+        to it, back to one that keeps something. What a promotion took back led to nothing.
+        """
+        row, samples = version, 0
+        while row.state is None:
+            if row.promoted_from is not None:
+                before = row.promoted_from
+            elif (made_of := self._arrivals.made_of(row.task, row.version)) is not None:
+                samples += made_of[0]
+                before = made_of[1]
+            else:  # the first one
+                return {NUM_SAMPLES: samples}
+            row = self._versions.get(row.task, before)
+        return row.state | {NUM_SAMPLES: row.state.get(NUM_SAMPLES, 0) + samples}
 
 
 def _strategy(task: Task) -> AsynchronousStrategy:

@@ -20,6 +20,7 @@ from functools import partial
 from main_server.asking import is_overdue
 from main_server.rounds import AGGREGATED, OPEN
 from main_server.steps import Steps
+from main_server.store.round_rows import own_senders
 from main_server.store.rounds import Rounds
 from main_server.store.tables import Round
 from shared.errors import FedbellError
@@ -50,7 +51,8 @@ def is_due(task: Task, newest: Round | None) -> bool:
     updates = len({update.device for update in newest.updates})
     if newest.status != OPEN or updates < max(1, task.min_updates):
         return False
-    is_full = newest.quorum is not None and updates >= newest.quorum and _is_first_come(task)
+    is_full = newest.quorum is not None and len(own_senders(newest)) >= newest.quorum
+    is_full = is_full and _is_first_come(task)
     return task.auto_aggregate or is_full or is_overdue(newest)
 
 

@@ -143,10 +143,10 @@ def check_place(
         number: the round's.
         selected: whom it asks; None: every device.
         quorum: how many updates count; None: all.
-        sent: devices whose update is here, each as often as it likes; they may send further ones.
-            Only looked at with a quorum, which counts devices.
+        sent: devices whose own update of this round is here; they may send another one instead.
+            Only looked at with a quorum, which counts these.
         is_late: the update started from an older version. It counts where late ones are merged,
-            also of a device that only an earlier round has asked.
+            also of a device that only an earlier round has asked, and when the round is full.
 
     Raises:
         NotAsked, RoundFull
@@ -157,7 +157,9 @@ def check_place(
             "among them. Its heartbeat tells when it is asked again; "
             f"POST /modeltrain?task={task.name}&device={device} asks it now."
         )
-    if quorum is not None and len(set(sent)) >= quorum and device not in sent:
+    # Late ones come on top: they take no place from who was asked in this round.
+    is_full = quorum is not None and not is_late and len(set(sent)) >= quorum
+    if is_full and device not in sent:
         rest = (
             "Send it again once its version is made: it counts then, as a late one."
             if task.rounds.late_updates == "merge"

@@ -61,15 +61,21 @@ class Arrivals:
         with self._database.read() as session:
             return _moment(session, task)
 
-    def samples_until(self, task: str, version: int) -> int:
-        """How many samples were trained on for all versions up to one, by what was counted."""
+    def made_of(self, task: str, version: int) -> tuple[int, int] | None:
+        """How many samples were trained on for one version, and which one that started from.
+
+        Returns:
+            None: no round made it.
+        """
         query = (
-            select(func.sum(ReceivedUpdate.num_samples))
+            select(func.coalesce(func.sum(ReceivedUpdate.num_samples), 0), Round.base_version)
             .join(Round, Round.id == ReceivedUpdate.round_id)
-            .where(Round.task == task, Round.version <= version)
+            .where(Round.task == task, Round.version == version)
+            .group_by(Round.base_version)
         )
         with self._database.read() as session:
-            return session.scalar(query) or 0
+            found = session.execute(query).first()
+        return (int(found[0]), int(found[1])) if found else None
 
     def count(
         self,

@@ -60,7 +60,7 @@ def hash_token(token: str) -> str:
 def check_name(name: str) -> None:
     """Raise NameTaken for what the log calls people."""
     if name in _TAKEN_NAMES:
-        raise NameTaken(f"The log calls people {name}. Give the device another device_name.")
+        raise NameTaken(f"The log calls people {name}. Give the device another name.")
 
 
 def check_not_revoked(session: Session, token_hash: str) -> None:

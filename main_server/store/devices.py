@@ -121,7 +121,8 @@ class Devices:
             raise WrongToken(
                 f"{name} is enrolled with another token. If this is the same device and its "
                 f"state was deleted, forget the old one first: the page's Forget button, or "
-                f"curl -X DELETE …/devices/{name}. Otherwise give it another device_name."
+                f"fedbell tokens forget {name}. Otherwise give it another name: device_name, or "
+                "--id of a client."
             )
         return device
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from main_server.store.round_rows import own_senders
 from main_server.store.round_steps import FAILED, RUNNING
 from main_server.store.tables import Device, DeviceStep, DeviceTask, Round
 from shared.federated.task import Task
@@ -28,7 +29,7 @@ def note_round_over(session: Session, task: Task, row: Round, seen_since: float)
         seen_since: devices that were last seen before this are lost, in seconds since 1970.
     """
     sent = {each.device for each in row.updates}
-    is_full = row.quorum is not None and len(sent) >= row.quorum
+    is_full = row.quorum is not None and len(own_senders(row)) >= row.quorum
     stand_ins = row.stand_ins or {}
     problems, begun = _steps(session, row)
     asked = set(row.selected) if row.selected is not None else begun

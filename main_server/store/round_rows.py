@@ -55,9 +55,17 @@ def open_round(
 
 
 def senders(session: Session, row: Round) -> list[str]:
-    """The devices whose update of a round is here; read without the updates themselves."""
-    query = select(ReceivedUpdate.device).where(ReceivedUpdate.round_id == row.id)
+    """The devices whose own update of a synchronous round is here, not only a late one of an
+    earlier one; read without the updates themselves."""
+    query = select(ReceivedUpdate.device).where(
+        ReceivedUpdate.round_id == row.id, ReceivedUpdate.number == 0
+    )
     return [*session.scalars(query)]
+
+
+def own_senders(row: Round) -> set[str]:
+    """The same of a round whose updates are read already."""
+    return {update.device for update in row.updates if update.base_version is None}
 
 
 def received_before(session: Session, task: str, device: str, sha256: str) -> int | None:

@@ -51,7 +51,7 @@ def tokens(
     certificate: Path | None,
     key: Path | None,
 ) -> None:
-    """List the devices' tokens, revoke one, or have a device make itself another."""
+    """List the devices' tokens, revoke one, have a device make itself another, or forget one."""
     headers = {"Accept": "application/json"}
     if token := _admin_token(admin_token_file):
         headers["Authorization"] = f"Bearer {token}"
@@ -100,6 +100,15 @@ def rotate(http: httpx.Client, name: str) -> None:
     click.echo(f"{name} changes its token with its next heartbeat; until then the old one counts.")
 
 
+@tokens.command()
+@click.argument("name")
+@click.pass_obj
+def forget(http: httpx.Client, name: str) -> None:
+    """Forget device NAME: another one may take its name; what it gave to rounds stays."""
+    _call(http, "DELETE", f"/devices/{quote(name, safe='')}")
+    click.echo(f"{name} is forgotten: whoever uses that name next has it.")
+
+
 def _admin_token(file: Path | None) -> str:
     if file is None:
         return os.environ.get("ADMIN_TOKEN", "")
@@ -112,7 +121,7 @@ def _admin_token(file: Path | None) -> str:
 def _call(http: httpx.Client, method: str, path: str) -> Any:
     try:
         answer = http.request(method, path)
-        told = answer.json()
+        told = answer.json() if answer.content else {}
     except httpx.TransportError as error:
         raise NotDone(f"The main server at {http.base_url} cannot be reached: {error}.") from error
     except ValueError as error:

@@ -8,6 +8,8 @@ without the update: whoever only waited for a newer one would wait for ever.
 from dataclasses import dataclass
 
 from shared.device.greeting import Greeting, TaskOffer
+from shared.device.remote import ROUND_FULL, RemoteProblem
+from shared.federated.task import Task
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,12 @@ def is_lost(answered: int | None, offer: TaskOffer | None) -> bool:
     if answered is None or offer is None or offer.version != answered:
         return False
     return offer.round is not None and offer.round.asked and offer.round.sent is False
+
+
+def counts_later(error: RemoteProblem, task: Task) -> bool:
+    """Whether an update that was refused counts, as a late one, once the round's version is made:
+    the same bytes are sent again then."""
+    return error.kind == ROUND_FULL and task.rounds.late_updates == "merge"
 
 
 def awaited(answered: int | None, offer: TaskOffer | None, has_gone_back: bool) -> str | None:

@@ -28,6 +28,9 @@ _LONGEST_PAUSE_SECONDS = 3
 #: sends a byte now and then would hold a step for ever.
 _LEAST_BYTES_PER_SECOND = 1024
 
+#: A pause that takes more digits is none that is meant.
+_MOST_DIGITS = 6
+
 _Answer = TypeVar("_Answer")
 
 
@@ -43,6 +46,10 @@ class MainServerFailed(FedbellError):
 
     status = 502
     title = "The main server's answer makes no sense"
+
+
+class NoMainServer(MainServerFailed):
+    """What answers is no main server of Fedbell: the address is wrong, most likely."""
 
 
 class CallSettings(Protocol):
@@ -105,6 +112,7 @@ class Connection:
 
     def use(self, token: str) -> None:
         """Call by another token from now on."""
+        self.token = token
         self._http.headers["Authorization"] = f"Bearer {token}"
 
     def close(self) -> None:
@@ -163,8 +171,11 @@ class Connection:
         is_problem = response.headers.get("Content-Type", "").startswith("application/problem+json")
         members = self.json(response) if is_problem else {}
         if "title" in members:
-            return RemoteProblem(members | {"status": response.status_code})
-        return MainServerFailed(
+            wait = response.headers.get("Retry-After", "")
+            seconds = int(wait) if wait.isdecimal() and len(wait) < _MOST_DIGITS else None
+            return RemoteProblem(members | {"status": response.status_code}, seconds)
+        kind = MainServerFailed if response.is_server_error else NoMainServer
+        return kind(
             f"{self._url} answered {response.status_code} {response.reason_phrase} to "
             f"{response.request.method} {response.request.url.path}. Is main_server_url right?"
         )
@@ -203,9 +214,9 @@ def _read_json(response: httpx.Response, patience_seconds: float) -> dict[str, A
     try:
         answer = json.loads(bytes(body))
     except (ValueError, RecursionError) as error:
-        raise MainServerFailed("The main server's answer is not JSON.") from error
+        raise NoMainServer("The main server's answer is not JSON.") from error
     if not isinstance(answer, dict):
-        raise MainServerFailed("The main server's answer is no JSON object.")
+        raise NoMainServer("The main server's answer is no JSON object.")
     return answer
 
 

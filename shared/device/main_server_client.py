@@ -12,6 +12,7 @@ from shared.device.connection import (
     CallSettings,
     Connection,
     MainServerFailed,
+    NoMainServer,
     Reachability,
     blocks,
 )
@@ -50,13 +51,14 @@ class MainServer:
 
     def tell(self, status: dict[str, Any]) -> Greeting:
         """Say how this device is. One attempt: the next heartbeat is the retry."""
+        used = self._connection.token
         try:
             answer = self._json("POST", "/clientstatus", attempts=1, json=status)
         except RemoteProblem as error:
             # Killed while it changed its token, this device may hold the old one.
             own = self._own_tokens if error.kind == "wrong-token" else None
             new = own and own.finish(self._change_token)
-            if not new:
+            if not new or new == used:
                 raise
             self._connection.use(new)
             answer = self._json("POST", "/clientstatus", attempts=1, json=status)
@@ -64,7 +66,7 @@ class MainServer:
             greeting = Greeting.model_validate(answer)
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]  # it may be endless
-            raise MainServerFailed(
+            raise NoMainServer(
                 f"{self.url} answers calls but not as a main server does: {str(first)[:300]}. "
                 "Is main_server_url right, and is it of the same version?"
             ) from error

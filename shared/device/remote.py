@@ -9,6 +9,9 @@ _ABOUT_THE_CONTENT = set(range(400, 500)) - {401, 403, 408, 425, 429}
 
 #: The main server's problem with an update of a device that its round does not ask, so far.
 NOT_ASKED = "not-asked"
+#: The same of a round that has all the updates that count. Where late ones are merged, the update
+#: counts once the round's version is made.
+ROUND_FULL = "round-full"
 #: Its problem with one that started from a version it no longer has: it went back to a backup, and
 #: made another one of that number.
 OTHER_BASE = "other-base"
@@ -19,13 +22,20 @@ class RemoteProblem(FedbellError):
 
     Args:
         members: RFC 9457 problem details; what is missing is filled in.
+        wait: the seconds after which the other side wants to be asked again, if it said so.
     """
 
-    def __init__(self, members: dict[str, Any]) -> None:
+    def __init__(self, members: dict[str, Any], wait: int | None = None) -> None:
         super().__init__(
             str(members.get("detail") or members.get("title") or "It did not say why.")
         )
+        self._wait = wait
         self._members = {"type": "about:blank", "title": self.title, "status": 502} | members
+
+    @property
+    def retry_after(self) -> int | None:  # type: ignore[override]
+        """See FedbellError."""
+        return self._wait
 
     @property
     def kind(self) -> str:

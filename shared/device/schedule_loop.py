@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shared.device import pictures
-from shared.device.awaiting import Heard, awaited, went_back
+from shared.device.awaiting import Heard, awaited, counts_later, went_back
 from shared.device.connection import MainServerAway
 from shared.device.greeting import TaskOffer
 from shared.device.main_server_client import MainServer
@@ -164,7 +164,8 @@ class ScheduleLoop:
             try:
                 self._work(task.name, "sendmodel", lambda job: self._steps.send(task, None, job))
             except RemoteProblem as error:
-                if error.is_about_the_content and error.kind != NOT_ASKED:
+                is_for_later = error.kind == NOT_ASKED or counts_later(error, task)
+                if error.is_about_the_content and not is_for_later:
                     _log.warning("task %s: the update was refused: %s", task.name, error.detail)
                     state.refused, state.offline = {pending.file: error.kind}, False
                 elif not self._trains_on(row, state, pending, error):

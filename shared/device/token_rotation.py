@@ -77,7 +77,10 @@ class OwnTokens:
             return self._adopt(new)
 
     def finish(self, change: Change) -> str | None:
-        """After the old token was refused: the new one, if the main server has taken that.
+        """After a token was refused: the one that counts now, as far as this device knows.
+
+        That is the next one, if the main server has taken it; or one that another thread has just
+        put in its place.
 
         Raises:
             RemoteProblem: it had, and the new one was revoked since.
@@ -85,7 +88,7 @@ class OwnTokens:
         with self._turn:
             new = _read(self._next_file)
             if not new:
-                return None
+                return _read(self._file) or None
             try:
                 change(new, hash_of(new))
             except FedbellError as error:

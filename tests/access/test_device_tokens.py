@@ -316,3 +316,14 @@ def test_a_proof_gets_old(monkeypatch: pytest.MonkeyPatch) -> None:
     later = time.time() + 302
     monkeypatch.setattr(time, "time", lambda: later)
     assert not call_proof.Proofs(lambda: [key], lambda _number, _now: True)(call(proof))
+
+
+def test_a_call_that_was_refused_amid_a_rotation_is_made_again_with_the_new_token(
+    tmp_path: Path,
+) -> None:
+    """One thread has changed the token, another one still called by the old one."""
+    own = OwnTokens(tmp_path)
+    (tmp_path / "token").write_text("old")
+    new = own.rotate(lambda _token, _hash: None)
+    assert new
+    assert own.finish(refused_by_nobody) == new

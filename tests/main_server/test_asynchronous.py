@@ -278,3 +278,20 @@ def test_what_waits_counts_when_a_task_becomes_synchronous(
     answer = device.client.post("/aggregate_models?task=fedbuff")
     assert (answer.json["strategy"], answer.json["updates"]) == ("fedavg", 2)
     assert kernel(device) == [7.0] * 6  # (10 * 3 + 20 * 9) / 30
+
+
+def test_the_average_counts_what_led_to_its_version(
+    client: FlaskClient, make_app: Callable[..., APIFlask]
+) -> None:
+    """Not what a promotion took back; rounds of the time when the task was synchronous do."""
+    device = enrolled(client, "average")
+    push(device, 6.0, base=0, samples=10)
+    push(device, 9.0, base=1, samples=1000)
+    client.post("/models/1/promote?task=average")  # version 3
+    told = 'mode = "async"\nasynchronous = {rule = "running_average"}\n'
+    device.client = make_app(TASKS.replace(told, "")).test_client()
+    push(device, 6.0, base=3, samples=10, sequence=3)
+    assert device.client.post("/aggregate_models?task=average").json["version"] == 4
+    device.client = make_app(TASKS).test_client()
+    push(device, 0.0, base=4, samples=20, sequence=4)
+    assert kernel(device) == [3.0] * 6  # (20 * 6 + 20 * 0) / 40

@@ -424,3 +424,25 @@ def test_devices_that_come_by_themselves(tmp_path: Path) -> None:
     assert client.post("/send_model_clients").json["devices"] == {}
     devices[0].status(url=None, tasks={"digits": {"num_samples": 10, "version": 1}})
     assert row(client)["status"] == "distributed"
+
+
+def test_late_updates_take_no_place_from_who_is_asked(
+    tmp_path: Path, make_devices: Devices
+) -> None:
+    rounds = f"number = 1\nover_selection = 1\n{MERGED}"
+    client = open_server(tmp_path, rounds)
+    first, second = make_devices(client, 2)
+    late = second.update(
+        {name: array + 3 for name, array in initial_weights().items()}, base_version=0
+    )
+    first.train()
+    first.send_trained()
+    distributed(client)
+    assert second.send(late).json["round"] == 2
+    time.sleep(0.5)
+    assert row(client, 2)["status"] == "open"  # nobody has sent what this round asks for
+    first.train()
+    assert first.send_trained().status_code == 200
+    told = distributed(client, 2)
+    assert told["num_updates"] == 2
+    assert told["updates"]["device2"]["weight"] == 0.5

@@ -14,9 +14,11 @@ from tenacity import (
     stop_when_event_set,
     wait_random_exponential,
 )
+from tenacity.wait import wait_base
 
 from shared.device.client.display import Display
 from shared.device.client.settings import ClientSettings
+from shared.device.connection import NoMainServer
 from shared.device.greeting import Greeting
 from shared.device.main_server_client import MainServer
 from shared.device.offline import is_passing
@@ -26,6 +28,20 @@ from shared.errors import FedbellError
 _FIRST_PAUSE = 1.0
 
 _Answer = TypeVar("_Answer")
+
+
+class _Pause(wait_base):
+    """Random and longer each time, and as long as the main server asks for; never longer than
+    ``most`` seconds."""
+
+    def __init__(self, most: float) -> None:
+        self._most = most
+        self._random = wait_random_exponential(_FIRST_PAUSE, most)
+
+    def __call__(self, retry_state: RetryCallState) -> float:
+        error = retry_state.outcome.exception() if retry_state.outcome else None
+        asked = (error.retry_after or 0) if isinstance(error, FedbellError) else 0
+        return max(self._random(retry_state), min(asked, self._most))
 
 
 class Stopped(FedbellError):
@@ -98,7 +114,7 @@ class Calls:
         retrying = Retrying(
             stop=stop_after_attempt(self._settings.max_retries)
             | stop_when_event_set(self._stopping),
-            wait=wait_random_exponential(_FIRST_PAUSE, self._settings.max_wait_seconds),
+            wait=_Pause(self._settings.max_wait_seconds),
             retry=retry_if_exception(is_passing),
             sleep=sleep_using_event(self._stopping),
             before_sleep=tell,
@@ -116,6 +132,11 @@ class Calls:
             raise Unavailable(_shortly(error)) from error
         self._display.works()
         return answer
+
+
+def is_wrong_address(error: BaseException | None) -> bool:
+    """Whether what a call failed with stays as it is until a person does something."""
+    return isinstance(error, NoMainServer) or "CERTIFICATE_VERIFY_FAILED" in str(error)
 
 
 def _shortly(error: BaseException | None) -> str:

@@ -27,9 +27,16 @@ class Learner:
         self._dataset = dataset
         self._name = settings.id
         first, last = settings.shards
-        self.num_samples = settings.chunk_size * (last - first) + len(dataset.chunk(last).labels)
+        #: By chunk; what cannot be read is known once a chunk was trained on.
+        self._sizes = dict.fromkeys(range(first, last), settings.chunk_size)
+        self._sizes[last] = len(dataset.chunk(last).labels)
         self.fingerprint = self._network.fingerprint
         self.backbone = self._network.backbone_sha256
+
+    @property
+    def num_samples(self) -> int:
+        """See :class:`Learning`."""
+        return sum(self._sizes.values())
 
     def write_initial(self, file: Path) -> None:
         """See :meth:`Learning.write_initial`."""
@@ -66,6 +73,7 @@ class Learner:
             on_epoch,
             should_stop,
         )
+        self._sizes[chunk] = len(samples.labels)
         learned = chunks | {chunk: len(samples.labels)}
         header = UpdateHeader(
             task=task.name,

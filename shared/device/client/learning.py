@@ -15,12 +15,14 @@ class Learning(Protocol):
     Attributes:
         fingerprint: of the network, see Schema.fingerprint.
         backbone: the SHA-256 of its frozen part.
-        num_samples: in all chunks of this client together.
     """
 
     fingerprint: str
     backbone: str
-    num_samples: int
+
+    @property
+    def num_samples(self) -> int:
+        """In all chunks of this client together, as far as is known what can be read."""
 
     def write_initial(self, file: Path) -> None:
         """Write the network as it is before any training: what is offered as version 0."""

@@ -9,8 +9,8 @@ import threading
 import time
 from typing import Any
 
-from shared.device.awaiting import is_lost, went_back
-from shared.device.client.calls import Calls, Unavailable
+from shared.device.awaiting import counts_later, is_lost, went_back
+from shared.device.client.calls import Calls, Unavailable, is_wrong_address
 from shared.device.client.display import Display
 from shared.device.client.heartbeat import Heartbeat
 from shared.device.client.learning import Learning, MakeLearner
@@ -22,12 +22,12 @@ from shared.device.greeting import TaskOffer
 from shared.device.model_file import UnfitModel
 from shared.device.offline import offline_start
 from shared.device.remote import NOT_ASKED, OTHER_BASE, RemoteProblem
-from shared.errors import FedbellError
+from shared.errors import ConfigurationError, FedbellError
 from shared.federated.task import Task, TrainingSettings
 
 #: A client that waits for a version looks so often, in seconds, if no heartbeat wakes it.
 _LOOK_SECONDS = 5.0
-_CONFLICT, _UNAUTHORIZED = 409, 401
+_CONFLICT, _UNAUTHORIZED, _NOT_FOUND = 409, 401, 404
 #: Refusals of an update after which the same version may be trained from again: who is not asked
 #: yet may be asked by the same round, when others are lost; and the version may be another one.
 _MAY_TRAIN_AGAIN = frozenset({NOT_ASKED, OTHER_BASE})
@@ -58,6 +58,8 @@ class Loop:
         self._display = display
         self._make_learner = make_learner
         self._stopping = stopping
+        #: The file of an update that counts once a newer version than its base is made.
+        self._held: str | None = None
         self._learner: Learning | None = None
         self._offer: TaskOffer | None = None
         self._pushes = 0
@@ -118,14 +120,26 @@ class Loop:
                 if self._progress.task is not None:
                     self._display.say(f"{error.detail}. Goes on with what is here.")
                     return
+                if is_wrong_address(error.__cause__):
+                    raise self._wrong_address(error.detail) from error
+            except RemoteProblem as error:
+                if error.as_problem()["status"] == _NOT_FOUND:
+                    raise self._wrong_address("there is no main server of Fedbell") from error
+                raise
+
+    def _wrong_address(self, why: str) -> ConfigurationError:
+        return ConfigurationError(f"--server {self._settings.main_server_url}: {why}.")
 
     def _turn(self) -> None:
         self._take_news()
         pending = self._progress.pending
-        if pending and not self._push(pending):
+        if pending and self._is_held(pending):
+            self._display.waits_for(f"a newer version than {pending.base_version}, to send again")
+            self._heartbeat.wait(_LOOK_SECONDS)
+        elif pending and not self._push(pending):
             self._train(pending)
-        elif self._is_done():
-            return
+        elif self._is_done() or self._progress.pending:
+            return  # what was not taken yet comes first
         elif what := waits_for(self._progress, self._offer):
             away = "the main server, which cannot be reached"
             self._display.waits_for(away if self._heartbeat.is_away else what)
@@ -134,6 +148,11 @@ class Loop:
             self._display.works()
             if start := self._start():
                 self._train(start)
+
+    def _is_held(self, own: Own) -> bool:
+        """Whether an update counts once a newer version is made, and that is not known yet."""
+        newest = self._offer.version if self._offer else None
+        return self._held == own.file and (newest is None or newest <= own.base_version)
 
     def _take_news(self) -> None:
         """Take what the main server told last. Raises what it refuses this client for."""
@@ -190,6 +209,10 @@ class Loop:
                 return True
             if status != _CONFLICT:
                 raise
+            if counts_later(error, self._task):
+                self._held = own.file
+                self._display.say(f"Keeps an update for later: {error.detail}")
+                return True
             self._display.say(f"Drops an update that was refused, and pulls: {error.detail}")
             # What is refused for its version is not trained again from the same one.
             is_over = error.kind not in _MAY_TRAIN_AGAIN

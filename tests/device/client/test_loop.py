@@ -2,17 +2,21 @@
 
 import itertools
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
 import safetensors.numpy
+from tenacity import RetryCallState, Retrying
 
 from shared.device.client import pulling, state
+from shared.device.client.calls import _Pause
 from shared.device.client.learner import training_seed
 from shared.device.client.state import ClientState
+from shared.device.connection import MainServerAway, NoMainServer
 from shared.device.remote import RemoteProblem
 from shared.errors import ConfigurationError
-from shared.federated.policies import AsynchronousSettings
+from shared.federated.policies import AsynchronousSettings, RoundSettings
 from shared.federated.task import Task
 from shared.federated.weights import read_weights
 from tests.device.client.fakes import CHUNK, Fate, Killed, away
@@ -243,3 +247,50 @@ def test_one_process_has_a_state_directory(tmp_path: Path) -> None:
     (tmp_path / "mnist" / "state.json").write_text("{}x")
     with pytest.raises(ConfigurationError, match="cannot be read"):
         ClientState(tmp_path, "mnist")
+
+
+@pytest.mark.parametrize("late_updates", ["merge", "drop"])
+def test_an_update_of_a_full_round_is_sent_again_where_late_ones_count(
+    tmp_path: Path, late_updates: str
+) -> None:
+    rounds = RoundSettings(late_updates=late_updates)
+    house = House(tmp_path, Task(name="mnist", classes=("a", "b"), rounds=rounds))
+    server, bodies = house.server, []
+
+    def send(_task: str, content: BinaryIO) -> dict[str, Any]:
+        bodies.append(content.read())
+        if len(bodies) == 1:
+            server._make({"w": np.ones(2, np.float32)})  # of the others' updates
+            members = {"type": "urn:fedbell:problem:round-full", "status": 409, "detail": "Full."}
+            raise RemoteProblem(members)
+        return {"round": 2}
+
+    server.send = send  # type: ignore[method-assign]
+    house.run(lambda: len(bodies) >= 2)
+    assert (bodies[1] == bodies[0]) == (late_updates == "merge")
+
+
+def test_an_address_of_something_else_is_told(tmp_path: Path) -> None:
+    house = House(tmp_path, Task(name="mnist", classes=("a", "b")))
+
+    def refuse(error: Exception) -> None:
+        def fails(_call: str) -> None:
+            raise error
+
+        house.server.fails = fails
+        with pytest.raises(ConfigurationError, match=r"--server http://127\.0\.0\.1:1: "):
+            house.run(lambda: False)
+
+    refuse(NoMainServer("It answered 404. Is the address right?"))
+    refuse(MainServerAway("It cannot be reached ([SSL: CERTIFICATE_VERIFY_FAILED] self-signed)."))
+    refuse(RemoteProblem({"type": "about:blank", "status": 404, "detail": "No such page."}))
+
+
+def test_a_pause_is_as_long_as_the_main_server_asks_for() -> None:
+    for asked, most, expected in ((30, 60, 30), (30, 7, 7)):
+        pause = _Pause(most)
+        state = RetryCallState(Retrying(), None, (), {})
+        state.set_exception((RemoteProblem, RemoteProblem({"status": 503}, asked), None))
+        assert pause(state) == expected
+    state.set_exception((RemoteProblem, RemoteProblem({"status": 503}), None))
+    assert pause(state) <= 1
