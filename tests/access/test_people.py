@@ -236,10 +236,19 @@ def test_the_log_tells_who_and_from_where(app: APIFlask) -> None:
     assert "device1 enrolled" not in page
 
 
+def test_spaces_around_a_token_lock_nobody_out(make_app: Callable[..., APIFlask]) -> None:
+    client = make_app(admin_token=f" {ADMIN} \n").test_client()
+    assert client.get("/devices", headers=bearer(ADMIN)).status_code == 200
+    assert client.post("/login", data={"token": ADMIN}).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
         ({"admin_token": "short"}, "fewer than 16"),
+        ({"admin_token": "short".ljust(20)}, "fewer than 16"),
+        ({"join_token": "let me in"}, "JOIN_TOKEN has fewer than 16"),
+        ({"viewer_token": VIEWER, "admin_token": "  "}, "ADMIN_TOKEN is not"),
         ({"viewer_token": VIEWER}, "ADMIN_TOKEN is not"),
         ({"admin_token": ADMIN, "viewer_token": ADMIN}, "the same"),
         ({"admin_token_file": "/nowhere/at/all"}, "ADMIN_TOKEN_FILE"),
