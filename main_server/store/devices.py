@@ -1,7 +1,6 @@
 """Devices: who they are, where they are, and what they last said."""
 
 import hmac
-import ipaddress
 import socket
 import time
 from collections.abc import Mapping, Sequence
@@ -22,6 +21,7 @@ from main_server.store.evaluations import note_evaluation
 from main_server.store.round_ends import note_installed
 from main_server.store.tables import Device, DeviceTask, Version
 from shared.errors import FedbellError
+from shared.web.access.addresses import parse_address
 from shared.web.access.who import known_as
 from shared.web.database import Database
 from shared.web.events import record
@@ -150,13 +150,20 @@ class Devices:
             raise BadAddress(
                 f"The host of device_url {url[:200]} is not found: {error}."
             ) from error
-        addresses = {ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found}
-        if ipaddress.ip_address(caller) not in addresses:
+        called_from = parse_address(caller)
+        if called_from is None:
+            raise BadAddress(
+                f"This call came without an IP address, through a Unix socket for one, so nothing "
+                f"shows that device_url {url[:200]} is the caller's. If that is right, start the "
+                f"main server with DEVICE_HOSTS={host}."
+            )
+        if called_from not in {parse_address(str(entry[4][0])) for entry in found}:
             raise BadAddress(
                 f"device_url {url[:200]} is not where this call came from ({caller}). If that is "
                 f"right, start the main server with DEVICE_HOSTS={host}."
             )
-        return caller
+        # Of this machine's links, the zone tells which; it is called there.
+        return caller if called_from.is_link_local else str(called_from)
 
     def all(self) -> list[Device]:
         """All devices, by name."""

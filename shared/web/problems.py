@@ -26,6 +26,13 @@ class BadRequest(FedbellError):
     title = "The call is wrong"
 
 
+class NotJson(FedbellError):
+    """The body is of a type that this call does not take."""
+
+    status = 415
+    title = "The body is not JSON"
+
+
 class NotFound(FedbellError):
     """There is no such thing here."""
 

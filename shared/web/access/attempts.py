@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import delete, select
 
 from shared.errors import FedbellError
+from shared.web.access.addresses import parse_address
 from shared.web.access.tables import FailedLogIns
 from shared.web.database import Database
 from shared.web.events import record
@@ -93,13 +94,10 @@ def wait_after(number: int) -> float:
 
 def _group(address: str) -> str:
     """What counts as one address: of IPv6, whoever has one has all of its last 64 bits."""
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
+    parsed = parse_address(address)
+    if parsed is None:
         return address[:64]
     if isinstance(parsed, ipaddress.IPv6Address):
-        if parsed.ipv4_mapped is not None:
-            return str(parsed.ipv4_mapped)
         return str(ipaddress.ip_network((parsed, 64), strict=False))
     return str(parsed)
 
