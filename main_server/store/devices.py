@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from main_server.schemas import ClientStatus, DeviceTaskStatus
@@ -24,10 +24,14 @@ from shared.errors import FedbellError
 from shared.web.access.addresses import parse_address
 from shared.web.access.who import known_as
 from shared.web.database import Database
-from shared.web.events import record
+from shared.web.events import Event, record
 from shared.web.problems import NotFound
 
 _SHORTEST_TOKEN = 32
+#: The log tells of a device's problems with a task once in so many seconds...
+_PROBLEM_SECONDS = 60.0
+#: ...and among so many of the newest events the last time is looked for.
+_EVENTS_OF_A_MINUTE = 5000
 
 
 class WrongJoinToken(FedbellError):
@@ -208,12 +212,28 @@ def _enrolment(name: str, url: str | None) -> str:
     return f"{name} enrolled, at {url}" if url else f"{name} enrolled; it comes by itself"
 
 
+def _told_lately(session: Session, device: str, task: str) -> bool:
+    """Whether the log tells of a problem of ``device`` within the last minute.
+
+    However often a device has another one; the newest is shown all the same.
+    """
+    newest = session.scalar(select(func.max(Event.id))) or 0
+    query = select(Event.id).where(
+        Event.id > newest - _EVENTS_OF_A_MINUTE,
+        Event.kind == "device_problem",
+        Event.device == device,
+        Event.task == task,
+        Event.time > time.time() - _PROBLEM_SECONDS,
+    )
+    return session.scalar(query.limit(1)) is not None
+
+
 def _note_task(session: Session, device: str, task: str, told: DeviceTaskStatus) -> None:
     row = session.get(DeviceTask, (device, task))
     if row is None:
-        row = DeviceTask(device=device, task=task)
+        row = DeviceTask(device=device, task=task, num_samples=told.num_samples)
         session.add(row)
-    if told.problem and row.problem != told.problem:
+    if told.problem and row.problem != told.problem and not _told_lately(session, device, task):
         record(session, "device_problem", told.problem, task=task, device=device)
     measured = told.evaluation.version if told.evaluation else None
     new = {version for version in (told.version, measured) if version not in (None, row.version)}

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -433,3 +434,28 @@ def test_a_body_that_says_it_is_no_json(client: FlaskClient) -> None:
         assert refused.status_code == 415
         assert "-H 'Content-Type: application/json'" in refused.json["detail"]
         assert refused.mimetype == "application/problem+json"
+
+
+def test_other_problems_with_each_heartbeat_fill_no_log(
+    app: APIFlask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = app.test_client()
+    device = ThinDevice(client, "device1")
+
+    def tell(problem: str, task: str = "digits") -> None:
+        tasks = {task: {"num_samples": 1, "problem": problem}}
+        assert device.status(tasks=tasks).status_code == 200
+
+    def told() -> list[str]:
+        with client.get("/events.txt") as answer:
+            return [line for line in answer.text.splitlines() if "is broken" in line]
+
+    for number in range(5):
+        tell(f"{number} is broken")
+    tell("a parcel is broken", task="parcels")
+    assert [line.rpartition("  ")[2] for line in told()] == ["0 is broken", "a parcel is broken"]
+    assert app.extensions["fedbell"].devices.of_task("digits")["device1"].problem == "4 is broken"
+    later = time.time() + 61
+    monkeypatch.setattr(time, "time", lambda: later)
+    tell("5 is broken")
+    assert len(told()) == 3
