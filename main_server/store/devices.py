@@ -22,6 +22,7 @@ from main_server.store.round_ends import note_installed
 from main_server.store.tables import Device, DeviceTask, Version
 from shared.errors import FedbellError
 from shared.web.access.addresses import parse_address
+from shared.web.access.attempts import Attempts
 from shared.web.access.who import known_as
 from shared.web.database import Database
 from shared.web.events import Event, record
@@ -61,6 +62,8 @@ class Devices:
         self._join_token = join_token
         self._trusted_hosts = frozenset(trusted_hosts)
         self.tokens = DeviceTokens(database)
+        #: Wrong tokens that came instead of one of a device, or of the join token.
+        self.attempts = Attempts(database, of="devices at ")
 
     def authenticate(self, token: str) -> str:
         """The name of the device that holds ``token``. Raises WrongToken."""
@@ -78,11 +81,14 @@ class Devices:
 
         Raises:
             WrongToken, TokenRevoked, WrongJoinToken, BadAddress, NameTaken
+            TooManyLogIns: a new device comes from where too many wrong tokens came from.
         """
         name, url = status.device, status.url
         with self._database.read() as session:
             known = session.get(Device, name)
         if known is None:
+            if self._join_token:  # what could be guessed: who is enrolled need not wait
+                self.attempts.check(caller)
             self._check_joining(name, token, join_token)
         address = self._check_address(url, caller) if url is not None else None
         # What a heartbeat says, the next one says again; who has a name is said once.

@@ -260,3 +260,31 @@ def test_tokens_that_protect_nothing(
     with pytest.raises(ConfigurationError) as raised:
         make_app(**settings)
     assert sentence in raised.value.detail
+
+
+def test_what_people_are_refused_is_in_the_log_once(app: APIFlask) -> None:
+    client = app.test_client()
+    client.post("/devices/device1/revoke", headers=bearer(VIEWER))
+    client.post("/devices/device1/revoke", headers=bearer(VIEWER) | _PAGE)
+    client.get("/devices/device1/revoke", headers=bearer(VIEWER))
+    device = ThinDevice(client, "device1")
+    device.status()
+    client.delete("/devices/device1", headers=bearer(ADMIN))  # it is online
+    client.post("/aggregate_models", headers=bearer(ADMIN))
+    lines = [line for line in log(client).splitlines() if "enrolled" not in line]
+    told = [" ".join(line.split()[3:]) for line in lines]
+    assert [line.split(" from 127.0.0.1 ") for line in told if "digits" not in line] == [
+        ["viewer", "POST /devices/device1/revoke: Viewers may only look"],
+        ["viewer", "POST /devices/device1/revoke: Viewers may only look"],
+        ["operator", "DELETE /devices/device1: The device is online"],
+    ]
+    (failed,) = [line for line in told if "digits" in line]
+    assert failed.startswith("digits operator from 127.0.0.1 aggregate_models failed: ")
+
+
+def test_a_device_that_is_refused_is_no_person(open_app: APIFlask) -> None:
+    device = ThinDevice(open_app.test_client(), "device1")
+    device.status()
+    device.offer()
+    assert device.send(base_version=4).status_code == 409
+    assert "POST /cmodel" not in device.client.get("/events.txt").text

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from shared.web.database import Database, DatabaseAway
+from shared.web.events import EventTables, newest_events
 from shared.web.jobs import JobCancelled, JobControl, Jobs, JobTables
 from tests.server import wait_until
 
@@ -20,7 +21,7 @@ def open_database(tmp_path: Path, database_url: str) -> Iterator[Callable[[], Da
     url = database_url or f"sqlite:///{tmp_path / 'jobs.db'}"
 
     def open_it() -> Database:
-        databases.append(Database(url, JobTables.metadata))
+        databases.append(Database(url, JobTables.metadata, EventTables.metadata))
         return databases[-1]
 
     yield open_it

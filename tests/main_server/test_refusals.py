@@ -448,7 +448,9 @@ def test_other_problems_with_each_heartbeat_fill_no_log(
 
     def told() -> list[str]:
         with client.get("/events.txt") as answer:
-            return [line for line in answer.text.splitlines() if "is broken" in line]
+            return [
+                line for line in answer.get_data(as_text=True).splitlines() if "is broken" in line
+            ]
 
     for number in range(5):
         tell(f"{number} is broken")

@@ -26,12 +26,13 @@ class People:
     Attributes:
         tokens: empty ones: nobody has to log in, and everybody is an operator.
         attempts: the wrong tokens.
+        database: with the log.
     """
 
     def __init__(self, settings: ServerSettings, database: Database) -> None:
         self.tokens: PeopleTokens = settings.people_tokens()
         self.attempts = Attempts(database)
-        self._database = database
+        self.database = database
         self._settings = settings
 
     @property
@@ -74,7 +75,7 @@ class People:
             return None
         if time.time() > float(session.get("expires", 0)):
             return None
-        with self._database.read() as rows:
+        with self.database.read() as rows:
             return None if rows.get(EndedSession, number) else str(role)
 
     def log_in(self, role: str, address: str) -> None:
@@ -84,14 +85,14 @@ class People:
         session.clear()
         session.permanent = True
         session.update(id=secrets.token_hex(16), role=role, expires=time.time() + SESSION_SECONDS)
-        with self._database.write() as rows:
+        with self.database.write() as rows:
             record(rows, "log_in", f"Logged in as {role}")
 
     def log_out(self) -> None:
         """End the session of this request, for every copy of its cookie."""
         number, expires = session.get("id"), session.get("expires")
         if isinstance(number, str) and self.role_by_session():
-            with self._database.write() as rows:
+            with self.database.write() as rows:
                 rows.execute(delete(EndedSession).where(EndedSession.expires < time.time()))
                 rows.merge(EndedSession(id=number, expires=float(expires or 0)))
                 record(rows, "log_out", "Logged out")
