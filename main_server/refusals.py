@@ -1,9 +1,10 @@
 """Devices that are refused for their token: each wrong one is in the log once, and counted.
 
 A device whose token was revoked, or whose join token is wrong, comes again with each heartbeat.
-What it says again is no new guess: it is neither counted nor told again, so it fills no log, and makes
-nobody wait who shares its address. Only new devices have to wait, and only where they need the join
-token: the tokens of devices are long and random, and whoever has a right one is let in at once.
+What it says again is no new guess: it is neither counted nor told again, so it fills no log, and
+makes nobody wait who shares its address. Only new devices have to wait, and only where they need
+the join token: the tokens of devices are long and random, and whoever has a right one is let in at
+once.
 """
 
 import hashlib
