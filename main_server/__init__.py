@@ -2,7 +2,14 @@
 
 from apiflask import APIFlask
 
-from main_server import access_calls, device_calls, list_calls, step_calls, version_calls
+from main_server import (
+    access_calls,
+    device_calls,
+    list_calls,
+    refusals,
+    step_calls,
+    version_calls,
+)
 from main_server.glance import glance
 from main_server.pages import access, control, versions
 from main_server.routes import ROUTES
@@ -36,6 +43,7 @@ def create_app(settings: MainServerSettings | None = None) -> APIFlask:
         ROUTES,
         is_device=lambda call: server.devices.tokens.find(bearer(call)) is not None,
     )
+    refusals.init_app(app, server.devices.attempts)
     retention.init_app(app, server.database, settings.keep_events)
     for blueprint in (
         control.blueprint(server),
@@ -46,7 +54,7 @@ def create_app(settings: MainServerSettings | None = None) -> APIFlask:
         list_calls.blueprint(server),
         version_calls.blueprint(server),
         access_calls.blueprint(server),
-        job_calls.blueprint(server.jobs, server.database),
+        job_calls.blueprint(server.jobs),
         events.blueprint(server.database, glance(server)),
         health.blueprint(server.database, server.metrics),
     ):

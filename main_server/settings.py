@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError
 from shared.errors import ConfigurationError
 from shared.federated.task import Task, TrainingSettings
 from shared.web.access.tls import client_context
-from shared.web.settings import ServerSettings, explain, read_toml
+from shared.web.settings import ServerSettings, check_length, explain, read_toml
 
 
 class MainServerSettings(ServerSettings):
@@ -38,6 +38,16 @@ class MainServerSettings(ServerSettings):
     first_version_seconds: float = Field(default=60, ge=0)
     #: The largest update or version taken.
     most_upload_bytes: int = Field(default=512 * 1024 * 1024, gt=0)
+
+    def join_secret(self) -> str:
+        """The join token, wherever it was set; empty when enrolment is open.
+
+        Raises:
+            ConfigurationError: it is too short to be safe, or its file cannot be read.
+        """
+        token = super().join_secret()
+        check_length("JOIN_TOKEN", token)
+        return token
 
     def tls(self) -> ssl.SSLContext | None:
         """How devices are called over TLS; None: as any other server is.

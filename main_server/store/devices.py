@@ -1,13 +1,12 @@
 """Devices: who they are, where they are, and what they last said."""
 
 import hmac
-import ipaddress
 import socket
 import time
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from main_server.schemas import ClientStatus, DeviceTaskStatus
@@ -22,12 +21,18 @@ from main_server.store.evaluations import note_evaluation
 from main_server.store.round_ends import note_installed
 from main_server.store.tables import Device, DeviceTask, Version
 from shared.errors import FedbellError
+from shared.web.access.addresses import parse_address
+from shared.web.access.attempts import Attempts
 from shared.web.access.who import known_as
 from shared.web.database import Database
-from shared.web.events import record
+from shared.web.events import Event, record
 from shared.web.problems import NotFound
 
 _SHORTEST_TOKEN = 32
+#: The log tells of a device's problems with a task once in so many seconds...
+_PROBLEM_SECONDS = 60.0
+#: ...and among so many of the newest events the last time is looked for.
+_EVENTS_OF_A_MINUTE = 5000
 
 
 class WrongJoinToken(FedbellError):
@@ -57,6 +62,8 @@ class Devices:
         self._join_token = join_token
         self._trusted_hosts = frozenset(trusted_hosts)
         self.tokens = DeviceTokens(database)
+        #: Wrong tokens that came instead of one of a device, or of the join token.
+        self.attempts = Attempts(database, of="devices at ")
 
     def authenticate(self, token: str) -> str:
         """The name of the device that holds ``token``. Raises WrongToken."""
@@ -74,11 +81,14 @@ class Devices:
 
         Raises:
             WrongToken, TokenRevoked, WrongJoinToken, BadAddress, NameTaken
+            TooManyLogIns: a new device comes from where too many wrong tokens came from.
         """
         name, url = status.device, status.url
         with self._database.read() as session:
             known = session.get(Device, name)
         if known is None:
+            if self._join_token:  # what could be guessed: who is enrolled need not wait
+                self.attempts.check(caller)
             self._check_joining(name, token, join_token)
         address = self._check_address(url, caller) if url is not None else None
         # What a heartbeat says, the next one says again; who has a name is said once.
@@ -151,13 +161,20 @@ class Devices:
             raise BadAddress(
                 f"The host of device_url {url[:200]} is not found: {error}."
             ) from error
-        addresses = {ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found}
-        if ipaddress.ip_address(caller) not in addresses:
+        called_from = parse_address(caller)
+        if called_from is None:
+            raise BadAddress(
+                f"This call came without an IP address, through a Unix socket for one, so nothing "
+                f"shows that device_url {url[:200]} is the caller's. If that is right, start the "
+                f"main server with DEVICE_HOSTS={host}."
+            )
+        if called_from not in {parse_address(str(entry[4][0])) for entry in found}:
             raise BadAddress(
                 f"device_url {url[:200]} is not where this call came from ({caller}). If that is "
                 f"right, start the main server with DEVICE_HOSTS={host}."
             )
-        return caller
+        # Of this machine's links, the zone tells which; it is called there.
+        return caller if called_from.is_link_local else str(called_from)
 
     def all(self) -> list[Device]:
         """All devices, by name."""
@@ -202,12 +219,28 @@ def _enrolment(name: str, url: str | None) -> str:
     return f"{name} enrolled, at {url}" if url else f"{name} enrolled; it comes by itself"
 
 
+def _told_lately(session: Session, device: str, task: str) -> bool:
+    """Whether the log tells of a problem of ``device`` within the last minute.
+
+    However often a device has another one; the newest is shown all the same.
+    """
+    newest = session.scalar(select(func.max(Event.id))) or 0
+    query = select(Event.id).where(
+        Event.id > newest - _EVENTS_OF_A_MINUTE,
+        Event.kind == "device_problem",
+        Event.device == device,
+        Event.task == task,
+        Event.time > time.time() - _PROBLEM_SECONDS,
+    )
+    return session.scalar(query.limit(1)) is not None
+
+
 def _note_task(session: Session, device: str, task: str, told: DeviceTaskStatus) -> None:
     row = session.get(DeviceTask, (device, task))
     if row is None:
-        row = DeviceTask(device=device, task=task)
+        row = DeviceTask(device=device, task=task, num_samples=told.num_samples)
         session.add(row)
-    if told.problem and row.problem != told.problem:
+    if told.problem and row.problem != told.problem and not _told_lately(session, device, task):
         record(session, "device_problem", told.problem, task=task, device=device)
     measured = told.evaluation.version if told.evaluation else None
     new = {version for version in (told.version, measured) if version not in (None, row.version)}

@@ -95,7 +95,7 @@ def client(
 
 def _join_token(file: Path | None) -> str:
     if file is None:
-        return os.environ.get("JOIN_TOKEN", "")
+        return os.environ.get("JOIN_TOKEN", "").strip()
     try:
         token = file.read_text().strip()
     except OSError as error:

@@ -49,7 +49,7 @@ def build(device_toml: Path, trainer_module: str = TRAINER_MODULE) -> APIFlask:
         upload_calls.blueprint(device),
         gone_calls.blueprint(device),
         predict_calls.blueprint(device),
-        job_calls.blueprint(device.jobs, device.store.database),
+        job_calls.blueprint(device.jobs),
         events.blueprint(device.store.database, running_work),
         health.blueprint(device.store.database, device.overview.metrics),
     ):

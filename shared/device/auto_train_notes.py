@@ -88,7 +88,7 @@ class AutoTrainNotes:
         with self._database.write() as session:
             session.merge(Fact(name=_switch(task), value=_ON if on else ""))
             message = f"Train on upload was switched {'on' if on else 'off'}"
-            record(session, "auto_train", message, task=task, device=self._device)
+            record(session, "auto_train_switched", message, task=task, device=self._device)
 
 
 def note_new_update(session: Session, row: PendingUpdate, new: int, by_itself: bool) -> None:

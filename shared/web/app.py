@@ -33,6 +33,11 @@ class _Request(Request):
         is_form = self.mimetype == "application/x-www-form-urlencoded"
         if is_form and not body.lstrip().startswith(b"{"):  # curl -d calls JSON a form
             return self.form.to_dict()
+        if self.mimetype.startswith(("text/", "multipart/")):
+            raise problems.NotJson(
+                f"The body is told to be {self.mimetype[:100]}. This call takes JSON: send the "
+                "header too, with curl -H 'Content-Type: application/json'."
+            )
         try:
             return super().get_json(force=force, silent=silent, cache=cache)
         except RecursionError as error:

@@ -3,11 +3,9 @@
 from typing import Any
 
 from apiflask import APIBlueprint
-from flask import Request, Response, jsonify, redirect, request, url_for
+from flask import Request, Response, g, jsonify, redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from shared.web.database import Database
-from shared.web.events import record
 from shared.web.jobs import Jobs, Work
 from shared.web.problems import is_page
 
@@ -34,6 +32,7 @@ class Calls:
             self.jobs.start(kind, task, work)
             return redirect(f"/?task={task}", code=303)
         if not wants_no_wait(request):
+            g.in_log = True  # the job's failure is: see guard.py
             return jsonify(self.jobs.run(kind, task, work))
         job = self.jobs.start(kind, task, work)
         response: Response = jsonify({"job": job, "status": "running"})
@@ -49,12 +48,8 @@ def wants_no_wait(call: Request) -> bool:
     return "respond-async" in {item.partition(";")[0].strip() for item in preferences}
 
 
-def blueprint(jobs: Jobs, database: Database) -> APIBlueprint:
-    """``GET /jobs``, ``GET /jobs/<id>`` and ``POST /jobs/<id>/cancel``.
-
-    Args:
-        database: its log tells who asked a job to stop.
-    """
+def blueprint(jobs: Jobs) -> APIBlueprint:
+    """``GET /jobs``, ``GET /jobs/<id>`` and ``POST /jobs/<id>/cancel``."""
     calls = APIBlueprint("jobs", __name__, tag="Jobs")
 
     @calls.get("/jobs")
@@ -74,12 +69,7 @@ def blueprint(jobs: Jobs, database: Database) -> APIBlueprint:
         "at, on each device; other steps are short and end by themselves.",
     )
     def cancel_job(job: str) -> AnyResponse:
-        before = jobs.get(job).status
         cancelled = jobs.cancel(job)
-        if before == "running":
-            with database.write() as session:
-                message = f"{cancelled.kind} was asked to stop"
-                record(session, "cancel_asked", message, task=cancelled.task)
         if is_page(request):
             return redirect(f"/?task={cancelled.task}", code=303)
         return jsonify(cancelled.as_json())

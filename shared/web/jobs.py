@@ -18,8 +18,9 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from shared.errors import FedbellError
-from shared.web.access.who import acting, current
+from shared.web.access.who import Caller, acting, current
 from shared.web.database import Database
+from shared.web.events import record
 from shared.web.job_control import (
     JOBS,
     THIS_JOB,
@@ -40,6 +41,8 @@ _log = logging.getLogger(__name__)
 _OLD_LOCK_SECONDS = 3600
 #: Rounds and the log are kept for ever; how each step went, for 30 days.
 _OLD_JOB_SECONDS = 30 * 24 * 3600
+#: So much of what went wrong stands in the log; the job's row has all of it.
+_MOST_TOLD = 500
 
 
 class JobLost(FedbellError):
@@ -65,8 +68,9 @@ class Jobs:
         self._directory = directory
         self._process = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
         self._controls: dict[str, JobControl] = {}
-        #: The ends of jobs that the store could not take, by job; it is told when it can.
-        self._untold: dict[str, dict[str, Any]] = {}
+        #: The ends of jobs that the store could not take, by job, with who asked; it is told
+        #: when it can.
+        self._untold: dict[str, tuple[Caller, dict[str, Any]]] = {}
         self._alive = try_lock(self._lock_file(self._process))
         self._remove_what_is_old()
 
@@ -115,10 +119,15 @@ class Jobs:
     def cancel(self, job: str) -> Job:
         """Ask a job to stop; it does so at its next chance. Raises NotFound."""
         self.get(job)
+        asked = (
+            update(JOBS)
+            .where(THIS_JOB, JOBS.c.status == "running", ~JOBS.c.cancel_requested)
+            .values(cancel_requested=True)
+            .returning(JOBS.c.kind, JOBS.c.task)
+        )
         with self._database.write() as session:
-            session.execute(
-                update(JOBS).where(THIS_JOB).values(cancel_requested=True), {"job": job}
-            )
+            if row := session.execute(asked, {"job": job}).first():
+                record(session, "cancel_asked", f"{row.kind} was asked to stop", task=row.task)
         if control := self._controls.get(job):
             control.cancel()
         return self.get(job)
@@ -165,13 +174,13 @@ class Jobs:
             with self._database.write(durable) as session:
                 _end(session, control.job, values)
         except BaseException:
-            self._untold[control.job] = values
+            self._untold[control.job] = (current(), values)
             raise
 
     def _tell_the_untold(self) -> None:
         """A job whose end found the database away, or its disk full, is over all the same."""
-        for job, values in list(self._untold.items()):
-            with self._database.write() as session:
+        for job, (caller, values) in list(self._untold.items()):
+            with acting(caller), self._database.write() as session:
                 _end(session, job, values)
             self._untold.pop(job, None)
 
@@ -186,7 +195,7 @@ class Jobs:
             lock = try_lock(self._lock_file(process))
             if lock is None:
                 continue  # it lives
-            with self._database.write() as session:
+            with acting(Caller(None, None)), self._database.write() as session:
                 for row in candidates:
                     if row.process == process:
                         error = JobLost(f"Run {row.kind} again: nothing acknowledged is lost.")
@@ -211,5 +220,10 @@ class Jobs:
 
 
 def _end(session: Session, job: str, values: dict[str, Any]) -> None:
-    statement = update(JOBS).where(THIS_JOB, JOBS.c.status == "running").values(values)
-    session.execute(statement, {"job": job})
+    """Note how a job has ended, unless that is known; the log tells of one that failed."""
+    running = update(JOBS).where(THIS_JOB, JOBS.c.status == "running")
+    statement = running.values(values).returning(JOBS.c.kind, JOBS.c.task)
+    row = session.execute(statement, {"job": job}).first()
+    if row and values["status"] == "failed":
+        told = str(values["problem"]["detail"])[:_MOST_TOLD]
+        record(session, "job_failed", f"{row.kind} failed: {told}", task=row.task)

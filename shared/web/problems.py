@@ -7,7 +7,7 @@ import uuid
 from typing import Any
 
 from apiflask import APIFlask, HTTPError
-from flask import Request, Response, jsonify, render_template, request
+from flask import Request, Response, g, jsonify, render_template, request
 from flask.globals import request_ctx
 from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import BadRequest as HTTPBadRequest
@@ -24,6 +24,13 @@ class BadRequest(FedbellError):
 
     status = 400
     title = "The call is wrong"
+
+
+class NotJson(FedbellError):
+    """The body is of a type that this call does not take."""
+
+    status = 415
+    title = "The body is not JSON"
 
 
 class NotFound(FedbellError):
@@ -56,6 +63,7 @@ def is_page(call: Request) -> bool:
 
 def problem(members: dict[str, Any]) -> Response:
     """Problem details, as JSON or for a page as a page; the status is the member ``status``."""
+    g.problem = members
     if is_page(request) and request_ctx.url_adapter is not None:  # else no page has a link
         return Response(render_template("problem.html", problem=members), members["status"])
     response = jsonify(members)
@@ -90,13 +98,14 @@ def init_app(app: APIFlask) -> None:
         )
 
     # After error_processor, which registers handlers of its own for the same errors.
-    app.register_error_handler(FedbellError, _fedbell_error)
+    app.register_error_handler(FedbellError, answer_to)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(TimeoutError, _too_slow)
     app.register_error_handler(Exception, _unexpected)
 
 
-def _fedbell_error(error: FedbellError) -> Response:
+def answer_to(error: FedbellError) -> Response:
+    """The problem that ``error`` is."""
     answer = problem(error.as_problem())
     if error.retry_after is not None:
         answer.headers["Retry-After"] = str(error.retry_after)
@@ -134,7 +143,7 @@ def _too_slow(_error: TimeoutError) -> Response:
 
 def _unexpected(error: Exception) -> Response:
     if is_disk_full(error):
-        return _fedbell_error(
+        return answer_to(
             DiskFull(
                 "The disk of this server's state is full, so nothing was changed. Make room on it "
                 "and try again; nothing acknowledged is lost."

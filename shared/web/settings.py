@@ -104,11 +104,7 @@ class ServerSettings(BaseSettings):
         """
         tokens = PeopleTokens(self.secret("admin_token"), self.secret("viewer_token"))
         for name, token in zip(("ADMIN_TOKEN", "VIEWER_TOKEN"), tokens, strict=True):
-            if token and len(token) < _SHORTEST_TOKEN:
-                raise ConfigurationError(
-                    f"{name} has fewer than {_SHORTEST_TOKEN} characters. Make a good one: "
-                    "openssl rand -hex 24."
-                )
+            check_length(name, token)
         if tokens.viewer and not tokens.admin:
             raise ConfigurationError(
                 "VIEWER_TOKEN is set and ADMIN_TOKEN is not: everybody could change everything."
@@ -120,12 +116,14 @@ class ServerSettings(BaseSettings):
     def secret(self, name: str) -> str:
         """The setting ``name``, or what the file that ``name``_file names holds; may be empty.
 
+        White space around it does not count: nobody sees it in an .env file.
+
         Raises:
             ConfigurationError: that file cannot be read, or is empty.
         """
         file: Path | None = getattr(self, f"{name}_file")
         if file is None:
-            return str(getattr(self, name))
+            return str(getattr(self, name)).strip()
         variable = f"{name.upper()}_FILE"
         try:
             told = file.read_text().strip()
@@ -134,6 +132,15 @@ class ServerSettings(BaseSettings):
         if not told:
             raise ConfigurationError(f"{variable}: {file} is empty.")
         return told
+
+
+def check_length(name: str, token: str) -> None:
+    """Raise ConfigurationError for a token, of the setting ``name``, that could be guessed."""
+    if token and len(token) < _SHORTEST_TOKEN:
+        raise ConfigurationError(
+            f"{name} has fewer than {_SHORTEST_TOKEN} characters. Make a good one: "
+            "openssl rand -hex 24."
+        )
 
 
 def explain(error: ValidationError, known: Collection[str]) -> str:

@@ -27,7 +27,7 @@ def test_this_machine(bind: str) -> None:
 def test_others_can_call(bind: str) -> None:
     assert not is_private(bind)
     with pytest.raises(ConfigurationError, match="ADMIN_TOKEN and JOIN_TOKEN"):
-        check_binding(["127.0.0.1:1", bind], {"ADMIN_TOKEN": ""})
+        check_binding(["127.0.0.1:1", bind], {"ADMIN_TOKEN": " \n"})
     with pytest.raises(ConfigurationError, match="no JOIN_TOKEN"):
         check_binding([bind], {"ADMIN_TOKEN": "x", ALLOW: "yes"})
     check_binding([bind], {"ADMIN_TOKEN_FILE": "x", "JOIN_TOKEN": "x"})

@@ -272,10 +272,19 @@ def test_the_log_tells_who_and_from_where(app: APIFlask) -> None:
     assert "device1 enrolled" not in page
 
 
+def test_spaces_around_a_token_lock_nobody_out(make_app: Callable[..., APIFlask]) -> None:
+    client = make_app(admin_token=f" {ADMIN} \n").test_client()
+    assert client.get("/devices", headers=bearer(ADMIN)).status_code == 200
+    assert client.post("/login", data={"token": ADMIN}).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
         ({"admin_token": "short"}, "fewer than 16"),
+        ({"admin_token": "short".ljust(20)}, "fewer than 16"),
+        ({"join_token": "let me in"}, "JOIN_TOKEN has fewer than 16"),
+        ({"viewer_token": VIEWER, "admin_token": "  "}, "ADMIN_TOKEN is not"),
         ({"viewer_token": VIEWER}, "ADMIN_TOKEN is not"),
         ({"admin_token": ADMIN, "viewer_token": ADMIN}, "the same"),
         ({"admin_token_file": "/nowhere/at/all"}, "ADMIN_TOKEN_FILE"),
@@ -287,3 +296,31 @@ def test_tokens_that_protect_nothing(
     with pytest.raises(ConfigurationError) as raised:
         make_app(**settings)
     assert sentence in raised.value.detail
+
+
+def test_what_people_are_refused_is_in_the_log_once(app: APIFlask) -> None:
+    client = app.test_client()
+    client.post("/devices/device1/revoke", headers=bearer(VIEWER))
+    client.post("/devices/device1/revoke", headers=bearer(VIEWER) | _PAGE)
+    client.get("/devices/device1/revoke", headers=bearer(VIEWER))
+    device = ThinDevice(client, "device1")
+    device.status()
+    client.delete("/devices/device1", headers=bearer(ADMIN))  # it is online
+    client.post("/aggregate_models", headers=bearer(ADMIN))
+    lines = [line for line in log(client).splitlines() if "enrolled" not in line]
+    told = [" ".join(line.split()[3:]) for line in lines]
+    assert [line.split(" from 127.0.0.1 ") for line in told if "digits" not in line] == [
+        ["viewer", "POST /devices/device1/revoke: Viewers may only look"],
+        ["viewer", "POST /devices/device1/revoke: Viewers may only look"],
+        ["operator", "DELETE /devices/device1: The device is online"],
+    ]
+    (failed,) = [line for line in told if "digits" in line]
+    assert failed.startswith("digits operator from 127.0.0.1 aggregate_models failed: ")
+
+
+def test_a_device_that_is_refused_is_no_person(open_app: APIFlask) -> None:
+    device = ThinDevice(open_app.test_client(), "device1")
+    device.status()
+    device.offer()
+    assert device.send(base_version=4).status_code == 409
+    assert "POST /cmodel" not in device.client.get("/events.txt").text

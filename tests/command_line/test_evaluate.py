@@ -24,7 +24,11 @@ from tests.datasets.idx_files import write_digits
 from tests.server import ROOT, Server, free_port
 
 TOKEN = "token-of-a-device".ljust(40, "-")
-OPERATOR, VIEWER, JOIN = "operator-".ljust(32, "o"), "viewer-".ljust(32, "v"), "joining"
+OPERATOR, VIEWER, JOIN = (
+    "operator-".ljust(32, "o"),
+    "viewer-".ljust(32, "v"),
+    "joining-".ljust(32, "j"),
+)
 #: The classes of the first one are none of the labels; the second one's backbone nobody has.
 OTHERS = """
 [tasks.letters]

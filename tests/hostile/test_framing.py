@@ -1,6 +1,7 @@
 """HTTP that is none, or lies about itself: answered or dropped, at once, and nothing stays."""
 
 import contextlib
+import json
 import os
 import socket
 from collections.abc import Iterator
@@ -170,6 +171,30 @@ def test_heads_that_are_none(main: Server) -> None:
         assert b"Traceback" not in answer
     assert _unchanged(main) == before
     assert main.http.get("/healthz").is_success
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "told"),
+    [
+        (b"what is this?\r\n\r\n", 400, "no call of HTTP/1.1"),
+        (b"GET / HTTP/9.9\r\n\r\n", 400, "HTTP Version"),
+        (head("POST", "/run_rounds", "Content-Length: 0x10"), 400, "CONTENT-LENGTH"),
+        (head("GET", "/" + "x" * 5000), 414, "too long"),
+        (head("GET", "/healthz", "Expect: 100-foo"), 417, "100-continue"),
+        (head("GET", "/healthz", "X: " + "y" * 9000), 431, "too long"),
+        (head("GET", "/healthz", "X: " + "y" * 40_000), 431, "too long"),
+        (head("POST", "/run_rounds", "Transfer-Encoding: nonsense, chunked"), 501, "chunked"),
+    ],
+)
+def test_what_is_no_call_is_answered_with_a_problem(
+    main: Server, data: bytes, status: int, told: str
+) -> None:
+    start, _, body = _said(main, data).partition(b"\r\n\r\n")
+    assert start.startswith(f"HTTP/1.1 {status} ".encode())
+    assert b"Content-Type: application/problem+json" in start
+    problem = json.loads(body)
+    assert problem["status"] == status
+    assert told in problem["detail"]
 
 
 _CALLS = some.sampled_from(

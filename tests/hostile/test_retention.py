@@ -28,6 +28,32 @@ def _write(database: Database, number: int) -> None:
             record(session, "test", f"event {index}")
 
 
+def test_routine_displaces_no_action(database: Database) -> None:
+    kept = Retention(database, keep=1_000)
+    with database.write(durable=False) as session:
+        for index in range(10):
+            record(session, "log_in", f"log-in {index}")
+    for _ in range(3):
+        with database.write(durable=False) as session:
+            for _ in range(2_000):
+                record(session, "update_received", "an update")
+            record(session, "token_revoked", "a token")
+        assert kept.prune() > 0
+    with database.read() as session:
+        kinds = dict(session.execute(select(Event.kind, func.count()).group_by(Event.kind)).all())
+    assert kinds == {"log_in": 10, "token_revoked": 3, "update_received": 1_000}
+    assert kept.prune() == 0
+
+
+def test_actions_have_an_end_too(database: Database) -> None:
+    with database.write(durable=False) as session:
+        for _ in range(1_000):
+            record(session, "version_made", "a version")
+    _write(database, 3_000)
+    assert Retention(database, keep=1_000).prune() == 2_000
+    assert _count(database) == 2_000
+
+
 def _count(database: Database) -> int:
     with database.read() as session:
         return session.scalar(select(func.count(Event.id))) or 0

@@ -44,6 +44,8 @@ ON_BOTH_DATABASES = {
     "test_rounds",
     "test_versions",
 }
+#: Kinds of events that tell of what was refused, as they stand in a row.
+REFUSALS = ("'device_refused'", "'join_refused'", "'refused'", "'job_failed'")
 #: Where the store of a state directory is, unless it lies in it.
 _ADDRESSES: dict[Path, str] = {}
 
@@ -184,13 +186,15 @@ def device(client: FlaskClient) -> ThinDevice:
 
 
 def snapshot(state: Path) -> dict[str, Any]:
-    """Everything that counts in the store: its rows and its files, but not who was seen when."""
+    """Everything that counts in the store: its rows and its files, but not who was seen when, and
+    not what the log tells of refusals."""
     tables = ("versions", "rounds", "updates", "evaluations", "events", "device_tasks")
     with store_of(state) as connection:
         rows = {
             table: sorted(map(repr, connection.execute(text(f"SELECT * FROM {table}"))))  # noqa: S608
             for table in tables
         }
+    rows["events"] = [row for row in rows["events"] if not any(map(row.count, REFUSALS))]
     files = {
         str(path.relative_to(state)): hashlib.sha256(path.read_bytes()).hexdigest()
         for folder in ("models", "updates", "incoming")

@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from shared.web.access.who import Caller, acting
 from shared.web.database import Database, DatabaseAway
+from shared.web.events import EventTables, newest_events
 from shared.web.jobs import JobCancelled, JobControl, Jobs, JobTables
+from shared.web.problems import NotFound
 from tests.server import wait_until
 
 
@@ -20,7 +23,7 @@ def open_database(tmp_path: Path, database_url: str) -> Iterator[Callable[[], Da
     url = database_url or f"sqlite:///{tmp_path / 'jobs.db'}"
 
     def open_it() -> Database:
-        databases.append(Database(url, JobTables.metadata))
+        databases.append(Database(url, JobTables.metadata, EventTables.metadata))
         return databases[-1]
 
     yield open_it
@@ -97,6 +100,38 @@ def test_another_process_may_cancel(open_jobs: Callable[[], Jobs]) -> None:
 
     with pytest.raises(JobCancelled):
         jobs.run("run_rounds", "digits", work)
+
+
+def test_the_log_tells_who_cancels_and_whose_job_fails(
+    open_jobs: Callable[[], Jobs], open_database: Callable[[], Database]
+) -> None:
+    jobs = open_jobs()
+
+    def is_cancelled(control: JobControl) -> dict[str, Any]:
+        for _ in range(2):
+            jobs.cancel(control.job)  # asked twice, told once
+        control.check()
+        return {}
+
+    def fails(_control: JobControl) -> dict[str, Any]:
+        raise NotFound("There is none.")
+
+    with acting(Caller("operator", "192.0.2.7")):
+        with pytest.raises(JobCancelled):
+            jobs.run("run_rounds", "digits", is_cancelled)
+        job = jobs.start("sendmodel", "digits", fails)
+        wait_until(lambda: jobs.get(job).status == "failed", 30)
+    told = [
+        (event.kind, event.message, event.task, event.by)
+        for event in newest_events(open_database(), limit=5)
+    ]
+    by = "operator from 192.0.2.7"
+    assert told == [
+        ("job_failed", "sendmodel failed: There is none.", "digits", by),
+        ("cancel_asked", "run_rounds was asked to stop", "digits", by),
+    ]
+    jobs.cancel(job)  # it is over
+    assert len(newest_events(open_database(), limit=5)) == 2
 
 
 def test_a_job_whose_end_the_store_could_not_take_is_over_all_the_same(

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -224,7 +225,7 @@ def test_a_token_that_could_be_guessed(client: FlaskClient) -> None:
 
 
 def test_the_join_token(make_app: Callable[..., APIFlask]) -> None:
-    client = make_app(join_token="let me in").test_client()
+    client = make_app(join_token="let me in, please").test_client()
     device = ThinDevice(client, "device1")
     body = {"device": "device1", "url": "http://127.0.0.1:9"}
     for join_token in ("", "wrong"):
@@ -233,7 +234,7 @@ def test_the_join_token(make_app: Callable[..., APIFlask]) -> None:
         )
         assert response.status_code == 403
     response = client.post(
-        "/clientstatus", json=body, headers=device.headers | {"Join-Token": "let me in"}
+        "/clientstatus", json=body, headers=device.headers | {"Join-Token": "let me in, please"}
     )
     assert response.status_code == 200
     assert device.status().status_code == 200  # enrolled: its own token is enough
@@ -379,12 +380,12 @@ def test_numbers_no_database_holds(device: ThinDevice) -> None:
 def test_who_is_forgotten_meanwhile_needs_the_join_token_again(
     make_app: Callable[..., APIFlask], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    app = make_app(join_token="let me in")
+    app = make_app(join_token="let me in, please")
     client, devices = app.test_client(), app.extensions["fedbell"].devices
     device = ThinDevice(client, "device1")
     body = {"device": "device1"}
     joined = client.post(
-        "/clientstatus", json=body, headers=device.headers | {"Join-Token": "let me in"}
+        "/clientstatus", json=body, headers=device.headers | {"Join-Token": "let me in, please"}
     )
     assert joined.status_code == 200
     monkeypatch.setattr(devices, "_check_address", lambda *_: devices.forget("device1"))
@@ -394,3 +395,69 @@ def test_who_is_forgotten_meanwhile_needs_the_join_token_again(
     )
     assert refused.status_code == 403
     assert client.get("/devices").json["devices"] == []
+
+
+@pytest.mark.parametrize(
+    ("caller", "url", "address"),
+    [
+        ("::ffff:127.0.0.1", "http://127.0.0.1:9", "127.0.0.1"),
+        ("fe80::1%lo", "http://[fe80::1]:9", "fe80::1%lo"),
+        ("::1", "http://[::1]:9", "::1"),
+    ],
+)
+def test_one_address_is_told_in_several_ways(
+    app: APIFlask, caller: str, url: str, address: str
+) -> None:
+    client = app.test_client()
+    client.environ_base["REMOTE_ADDR"] = caller
+    assert ThinDevice(client, "device1").status(url=url).status_code == 200
+    (row,) = app.extensions["fedbell"].devices.all()
+    assert row.address == address
+
+
+def test_a_call_through_a_unix_socket_has_no_address(make_app: Callable[..., APIFlask]) -> None:
+    client = make_app().test_client()
+    client.environ_base["REMOTE_ADDR"] = ""
+    device = ThinDevice(client, "device1")
+    refused = device.status()
+    assert refused.status_code == 422
+    assert "DEVICE_HOSTS=127.0.0.1" in refused.json["detail"]
+    assert device.status(url=None).status_code == 200  # it comes by itself
+    client = make_app(device_hosts="127.0.0.1").test_client()
+    client.environ_base["REMOTE_ADDR"] = ""
+    assert ThinDevice(client, "device2").status().status_code == 200
+
+
+def test_a_body_that_says_it_is_no_json(client: FlaskClient) -> None:
+    for kind in ("text/plain", "multipart/form-data; boundary=x"):
+        refused = client.post("/run_rounds", data='{"rounds": 1}', content_type=kind)
+        assert refused.status_code == 415
+        assert "-H 'Content-Type: application/json'" in refused.json["detail"]
+        assert refused.mimetype == "application/problem+json"
+
+
+def test_other_problems_with_each_heartbeat_fill_no_log(
+    app: APIFlask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = app.test_client()
+    device = ThinDevice(client, "device1")
+
+    def tell(problem: str, task: str = "digits") -> None:
+        tasks = {task: {"num_samples": 1, "problem": problem}}
+        assert device.status(tasks=tasks).status_code == 200
+
+    def told() -> list[str]:
+        with client.get("/events.txt") as answer:
+            return [
+                line for line in answer.get_data(as_text=True).splitlines() if "is broken" in line
+            ]
+
+    for number in range(5):
+        tell(f"{number} is broken")
+    tell("a parcel is broken", task="parcels")
+    assert [line.rpartition("  ")[2] for line in told()] == ["0 is broken", "a parcel is broken"]
+    assert app.extensions["fedbell"].devices.of_task("digits")["device1"].problem == "4 is broken"
+    later = time.time() + 61
+    monkeypatch.setattr(time, "time", lambda: later)
+    tell("5 is broken")
+    assert len(told()) == 3

@@ -74,8 +74,8 @@ def test_a_wrong_variable_stops_the_start(tmp_path: Path, variable: str, value: 
 
 def test_the_join_token_from_a_file(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
-    secret.write_text("let me in\n")
-    assert MainServerSettings(join_token_file=secret).join_secret() == "let me in"
+    secret.write_text("let me in, please\n")
+    assert MainServerSettings(join_token_file=secret).join_secret() == "let me in, please"
 
 
 def test_a_changed_network_needs_a_new_name(device: ThinDevice, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import delete, select
 
 from shared.errors import FedbellError
+from shared.web.access.addresses import parse_address
 from shared.web.access.tables import FailedLogIns
 from shared.web.database import Database
 from shared.web.events import record
@@ -41,40 +42,59 @@ class TooManyLogIns(FedbellError):
 
 
 class Attempts:
-    """The wrong tokens of each address."""
+    """The wrong tokens of each address.
 
-    def __init__(self, database: Database) -> None:
+    Args:
+        of: whose they are, in words before the address; empty: people's. They are counted apart.
+    """
+
+    def __init__(self, database: Database, of: str = "") -> None:
         self._database = database
+        self._of = of
 
     def check(self, address: str) -> None:
         """Raise TooManyLogIns while ``address`` has to wait."""
         with self._database.read() as session:
             until = session.scalar(
-                select(FailedLogIns.blocked_until).where(FailedLogIns.address == _group(address))
+                select(FailedLogIns.blocked_until).where(
+                    FailedLogIns.address == self._place(address)
+                )
             )
         wait = (until or 0) - time.time()
         if wait > 0:
             raise TooManyLogIns(math.ceil(wait))
 
-    def failed(self, address: str) -> None:
-        """A wrong token came; it is in the log."""
+    def failed(
+        self, address: str, kind: str = "log_in_failed", message: str = "A wrong token"
+    ) -> None:
+        """A wrong token came; it is in the log, as an event of that kind."""
         now = time.time()
         with self._database.write() as session:
             session.execute(
                 delete(FailedLogIns).where(FailedLogIns.last < now - _FORGOTTEN_SECONDS)
             )
-            row = session.get(FailedLogIns, _group(address))
+            row = session.get(FailedLogIns, self._place(address))
             if row is None:
-                row = FailedLogIns(address=_group(address), number=0)
+                row = FailedLogIns(address=self._place(address), number=0)
                 session.add(row)
             row.number, row.last = row.number + 1, now
             row.blocked_until = now + wait_after(row.number)
-            record(session, "log_in_failed", f"A wrong token, the {_ordinal(row.number)} in a row")
+            record(session, kind, f"{message}, the {_ordinal(row.number)} in a row")
+
+    def tell(self, kind: str, message: str) -> None:
+        """A token came that was right once: the log tells of it, and it counts as no guess."""
+        with self._database.write() as session:
+            record(session, kind, message)
 
     def forgive(self, address: str) -> None:
         """A right token came: what was before does not count any more."""
         with self._database.write() as session:
-            session.execute(delete(FailedLogIns).where(FailedLogIns.address == _group(address)))
+            session.execute(
+                delete(FailedLogIns).where(FailedLogIns.address == self._place(address))
+            )
+
+    def _place(self, address: str) -> str:
+        return self._of + group(address)
 
     def recent(self) -> list[dict[str, Any]]:
         """Where wrong tokens came from: address, number, last, blocked_until; newest first."""
@@ -91,15 +111,12 @@ def wait_after(number: int) -> float:
     return float(min(_FIRST_WAIT * 2 ** min(number - FREE_ATTEMPTS, 20), _LONGEST_WAIT))
 
 
-def _group(address: str) -> str:
+def group(address: str) -> str:
     """What counts as one address: of IPv6, whoever has one has all of its last 64 bits."""
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
+    parsed = parse_address(address)
+    if parsed is None:
         return address[:64]
     if isinstance(parsed, ipaddress.IPv6Address):
-        if parsed.ipv4_mapped is not None:
-            return str(parsed.ipv4_mapped)
         return str(ipaddress.ip_network((parsed, 64), strict=False))
     return str(parsed)
 

@@ -22,7 +22,9 @@ def check_binding(binds: Sequence[str], environment: Mapping[str, str]) -> None:
         ConfigurationError: one sentence with what to set.
     """
     missing = [
-        name for name in _NEEDED if not (environment.get(name) or environment.get(f"{name}_FILE"))
+        name
+        for name in _NEEDED
+        if not any(environment.get(each, "").strip() for each in (name, f"{name}_FILE"))
     ]
     if environment.get("LISTEN_FDS"):  # systemd's sockets take the place of BIND
         binds = [f"fd://{environment['LISTEN_FDS']}"]

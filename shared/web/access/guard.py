@@ -5,8 +5,10 @@ machine. With it, a call that stands in no table of routes is the operator's alo
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 
-from flask import Flask, Request, g, redirect, request, url_for
+from flask import Flask, Request, Response, g, redirect, request, url_for
+from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.wrappers import Response as AnyResponse
 
 from shared.web.access import log_in, who
@@ -14,11 +16,17 @@ from shared.web.access.errors import LogInNeeded, NotAllowed
 from shared.web.access.people import SESSION_SECONDS, People, bearer
 from shared.web.access.routes import COMMON, Routes, Who
 from shared.web.access.sessions import Sessions
+from shared.web.events import record
 from shared.web.live import PARTS
 from shared.web.problems import is_page
 
 #: Whether the token or the proof of a call is that of a device, or of the main server.
 Knows = Callable[[Request], bool]
+#: A person makes these calls, or the main server with a proof.
+_OF_PEOPLE = {Who.VIEWER, Who.OPERATOR, Who.MAIN_SERVER_OR_OPERATOR}
+#: For the caller's role, or for how things are.
+_REFUSALS = {403, 409}
+_READS = {"GET", "HEAD", "OPTIONS"}
 
 
 def init_app(
@@ -72,11 +80,22 @@ def init_app(
             who.known_as(g.role)
         return None if allowed is Who.ANYBODY else _check(allowed, g.role)
 
+    def note_refusal(answer: Response) -> Response:
+        """What a person may not do, or not as things are, is in the log once."""
+        is_persons = table.get(request.endpoint or "", Who.OPERATOR) in _OF_PEOPLE
+        refused = answer.status_code in _REFUSALS and request.method not in _READS
+        if refused and is_persons and g.get("role") and not g.get("in_log"):
+            title = g.get("problem", {}).get("title", answer.status)
+            with suppress(SQLAlchemyError), people.database.write(durable=False) as session:
+                record(session, "refused", f"{request.method} {request.path[:200]}: {title}")
+        return answer
+
     def leave(_error: BaseException | None) -> None:
         if (token := g.pop("acting", None)) is not None:
             who.end(token)
 
     app.before_request(guard)
+    app.after_request(note_refusal)
     app.teardown_request(leave)
     app.register_blueprint(log_in.blueprint(people))
     app.add_template_global(looks_only)

@@ -28,12 +28,13 @@ class People:
     Attributes:
         tokens: empty ones: nobody has to log in, and everybody is an operator.
         attempts: the wrong tokens.
+        database: with the log.
     """
 
     def __init__(self, settings: ServerSettings, database: Database) -> None:
         self.tokens: PeopleTokens = settings.people_tokens()
         self.attempts = Attempts(database)
-        self._database = database
+        self.database = database
         self._settings = settings
 
     @property
@@ -76,7 +77,7 @@ class People:
             return None
         if time.time() > float(session.get("expires", 0)):
             return None
-        with self._database.read() as rows:
+        with self.database.read() as rows:
             return None if rows.get(EndedSession, number) else str(role)
 
     def lasting(self) -> Callable[[], bool]:
@@ -86,7 +87,7 @@ class People:
         def lasts() -> bool:
             if time.time() > expires:
                 return False
-            with self._database.read() as rows:
+            with self.database.read() as rows:
                 return rows.get(EndedSession, number) is None
 
         return lasts
@@ -101,7 +102,7 @@ class People:
         session.clear()
         session.permanent = True
         session.update(id=secrets.token_hex(16), role=role, expires=time.time() + SESSION_SECONDS)
-        with self._database.write() as rows:
+        with self.database.write() as rows:
             if former is not None:
                 _end(rows, *former)
             record(rows, "log_in", f"Logged in as {role}")
@@ -110,7 +111,7 @@ class People:
         """End the session of this request, for every copy of its cookie."""
         number, expires = session.get("id"), session.get("expires")
         if isinstance(number, str) and self.role_by_session():
-            with self._database.write() as rows:
+            with self.database.write() as rows:
                 _end(rows, number, float(expires or 0))
                 record(rows, "log_out", "Logged out")
         session.clear()

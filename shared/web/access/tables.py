@@ -10,7 +10,8 @@ class AccessTables(DeclarativeBase):
 class FailedLogIns(AccessTables):
     """Wrong tokens from one address since somebody logged in there.
 
-    ``address``: an IPv4 address, or the first 64 bits of an IPv6 one. ``blocked_until``: no token
+    ``address``: an IPv4 address, or the first 64 bits of an IPv6 one; with words before it for
+    those of devices. ``blocked_until``: no token
     from there is looked at before.
     """
 

@@ -19,10 +19,11 @@ from socket import SHUT_WR, socket
 from typing import Any
 
 from gunicorn import sock as gunicorn_sock
+from gunicorn import util
 from gunicorn.http import get_parser
 
 from shared.errors import FedbellError
-from shared.web.serving.answers import TOO_LATE, TOO_LONG
+from shared.web.serving.answers import TOO_LATE, TOO_LONG, write_error
 from shared.web.serving.arrival import Arrival
 from shared.web.serving.body import CheckedBody
 from shared.web.serving.connection import READ_AT_ONCE, Connection
@@ -46,6 +47,7 @@ class PatientWorker(GuardedWorker):
 
     def init_process(self) -> None:
         """Make what is this process's own, then serve."""
+        util.write_error = write_error  # its own writes pages
         self._limits = Limits.read()
         self._places = WaitingPlaces(self._limits, self.cfg.threads, lambda: bool(self._waiting))
         self._stopped: float | None = None

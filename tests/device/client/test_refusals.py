@@ -17,10 +17,12 @@ OTHER_TASKS = """
 
 def test_each_is_told(tmp_path: Path) -> None:
     data = write_mnist(tmp_path / "data")
-    server = main_server(tmp_path / "main_server", TASKS + OTHER_TASKS, JOIN_TOKEN="open sesame")
+    server = main_server(
+        tmp_path / "main_server", TASKS + OTHER_TASKS, JOIN_TOKEN="open sesame, open"
+    )
     right, wrong = tmp_path / "right", tmp_path / "wrong"
-    right.write_text("open sesame\n")
-    wrong.write_text("open barley\n")
+    right.write_text("open sesame, open\n")
+    wrong.write_text("open barley, open\n")
     client = ClientProcess(tmp_path / "alice", server.url, data, join_token_file=right)
 
     def told(**options: object) -> str:
