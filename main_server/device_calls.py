@@ -5,9 +5,11 @@ from typing import Any
 from apiflask import APIBlueprint
 from flask import Request, Response, request, send_file
 
+from main_server.rounds import NotAsked, RoundFull, StaleUpdate
 from main_server.schemas import ClientStatus, HeartbeatAnswer, TaskQuery
 from main_server.server import MainServer
 from main_server.store.device_tokens import WrongToken
+from main_server.store.refused_updates import note_refused
 from main_server.store.tables import Version
 from main_server.store.versions import VersionPruned, pruned
 from shared.federated.answers import Sent
@@ -79,8 +81,12 @@ def blueprint(server: MainServer) -> APIBlueprint:
         task = server.task(query_data.task)
         usual = server.versions.newest(task.name).bytes
         takes = server.asynchronous if task.mode == "async" else server.models
-        with server.uploads.receive(request, usual) as upload:
-            counted = takes.take_update(task, upload, device)
+        try:
+            with server.uploads.receive(request, usual) as upload:
+                counted = takes.take_update(task, upload, device)
+        except (StaleUpdate, NotAsked, RoundFull) as error:
+            note_refused(server.database, task.name, device, error)
+            raise
         server.auto_aggregate.update_came(task)
         return counted
 

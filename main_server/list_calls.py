@@ -11,6 +11,7 @@ from main_server.asking import is_overdue
 from main_server.rounds import OPEN
 from main_server.schemas import PageQuery, RoundsTold, RoundTold, TaskQuery, UpdateTold
 from main_server.server import MainServer
+from main_server.store.refused_updates import refused_in
 from main_server.store.rests import wake
 from main_server.store.tables import DeviceStep, Round
 from shared.web.description import gives_json
@@ -45,6 +46,7 @@ def rounds_as_json(server: MainServer, rows: Sequence[Round]) -> list[dict[str, 
                 "deadline": row.deadline,
                 "overdue": is_overdue(row),
                 "missing_updates": _missing(server, row),
+                "resting": _resting(server, row),
                 "updates": _updates(row),
                 "num_updates": len(row.updates),
                 "evaluation": evaluation.as_json() if evaluation else None,
@@ -62,6 +64,14 @@ def _missing(server: MainServer, row: Round) -> int:
     if row.status != OPEN or task is None:
         return 0
     return max(0, task.min_updates - len({update.device for update in row.updates}))
+
+
+def _resting(server: MainServer, row: Round) -> dict[str, int]:
+    """The devices that an open round does not ask for they rest, and until which round."""
+    task = server.tasks.get(row.task)
+    if row.status != OPEN or task is None or task.mode != "sync":
+        return {}
+    return server.asking.now(task).resting()
 
 
 def _updates(row: Round) -> dict[str, dict[str, Any]]:
@@ -204,6 +214,7 @@ def blueprint(server: MainServer) -> APIBlueprint:
             if row.version is not None
             else []
         )
+        following = server.rounds.get(task.name, number + 1)
         return rounds_as_json(server, [row])[0] | {
             "evaluations": {
                 each.device: {
@@ -215,6 +226,7 @@ def blueprint(server: MainServer) -> APIBlueprint:
                 for each in per_device
             },
             "steps": steps_as_json(server.round_steps.of_round(task.name, number)),
+            "refused": refused_in(server.database, row, following.started if following else None),
         }
 
     @calls.get("/models")

@@ -126,6 +126,9 @@ class RoundTold(BaseModel):
     deadline: float | None
     overdue: bool
     missing_updates: int
+    resting: dict[str, int] = Field(
+        description="Of an open round: devices that it does not ask, by the round that does again."
+    )
     updates: dict[str, UpdatesOfDevice] = Field(description="By device.")
     num_updates: int = Field(description="Of all devices: where one has several, all of them.")
 

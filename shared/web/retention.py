@@ -33,6 +33,7 @@ ROUTINE = frozenset(
         "trained",
         "update_outlier",
         "update_received",
+        "update_refused",
         "version_made",
         "version_measured",
         "versions_pruned",

@@ -12,6 +12,7 @@ from flask.testing import FlaskClient
 from safetensors.numpy import load
 
 from main_server.selection import ranking
+from main_server.store.tables import DeviceTask
 from tests.server import wait_until
 
 from .answering_device import AnsweringDevice
@@ -446,3 +447,22 @@ def test_late_updates_take_no_place_from_who_is_asked(
     told = distributed(client, 2)
     assert told["num_updates"] == 2
     assert told["updates"]["device2"]["weight"] == 0.5
+
+
+def test_what_was_refused_and_who_rests_is_told(tmp_path: Path, make_devices: Devices) -> None:
+    client, (_, second), late = late_by_one(tmp_path, make_devices, 'late_updates = "drop"')
+    answer = second.send(late)
+    assert (answer.status_code, answer.json["type"]) == (409, "urn:fedbell:problem:stale-update")
+    (refused,) = client.get("/rounds/1").json["refused"]
+    assert refused["device"] == "device2"
+    assert "The update starts from version 0" in refused["detail"]
+    assert "refused" not in client.get("/rounds").json["rounds"][0]
+    assert "update starts from another version" in client.get("/events.txt").text
+
+    database = client.application.extensions["fedbell"].database
+    with database.write() as session:
+        session.get_one(DeviceTask, ("device2", "digits")).rests_until = 4
+    second.train()
+    second.send_trained()
+    assert row(client, 2)["resting"] == {"device2": 4}
+    assert client.get("/rounds/2").json["refused"] == []
