@@ -7,6 +7,7 @@ from apiflask import APIFlask
 from flask import Request
 from flask_bootstrap import Bootstrap5
 from flask_compress import Compress
+from werkzeug.exceptions import BadRequest
 
 from shared.web import callers, description, filters, live, problems, theme
 from shared.web.settings import ServerSettings
@@ -33,15 +34,17 @@ class _Request(Request):
         is_form = self.mimetype == "application/x-www-form-urlencoded"
         if is_form and not body.lstrip().startswith(b"{"):  # curl -d calls JSON a form
             return self.form.to_dict()
-        if self.mimetype.startswith(("text/", "multipart/")):
-            raise problems.NotJson(
-                f"The body is told to be {self.mimetype[:100]}. This call takes JSON: send the "
-                "header too, with curl -H 'Content-Type: application/json'."
-            )
         try:
             return super().get_json(force=force, silent=silent, cache=cache)
         except RecursionError as error:
             raise problems.BadRequest("The body is nested too deep.") from error
+        except BadRequest as error:
+            if self.is_json:
+                raise
+            raise problems.NotJson(
+                "The body is not JSON, and is not told to be. Send JSON, with curl "
+                "-H 'Content-Type: application/json'."
+            ) from error
 
 
 class _App(APIFlask):

@@ -152,7 +152,9 @@ def test_an_aggregation_that_fails_is_told_with_its_reason(
     assert client.post("/aggregate_models").status_code == 507
     told = steps(client)["aggregate_models"][""]
     assert (told["state"], "No space left" in told["problem"]["detail"]) == ("failed", True)
-    assert messages(server)[-1].startswith("Aggregation failed: OSError")
+    step, job = messages(server)[-2:]  # the round's step, and what somebody asked for
+    assert step.startswith("Aggregation failed: OSError")
+    assert job.startswith("aggregate_models failed: OSError")
     monkeypatch.undo()
     assert client.post("/aggregate_models").status_code == 200
     assert steps(client)["aggregate_models"][""]["attempts"] == 2
