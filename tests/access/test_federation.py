@@ -87,6 +87,9 @@ def test_a_round_and_a_token_where_people_log_in(tmp_path: Path) -> None:
         refused = runner.invoke(fedbell, [*run, "rotate", "nobody"])
         assert refused.exit_code == 1
         assert "There is no device nobody." in refused.output
+        device.stop()
+        wait_until(lambda: runner.invoke(fedbell, [*run, "forget", "device1"]).exit_code == 0)
+        assert main.get("/devices")["devices"] == []
         other = CliRunner(env={"ADMIN_TOKEN": "not-the-token"}).invoke(fedbell, [*run, "list"])
         assert "Log in" in other.output
 
