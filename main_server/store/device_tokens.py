@@ -60,7 +60,10 @@ def hash_token(token: str) -> str:
 def check_name(name: str) -> None:
     """Raise NameTaken for what the log calls people."""
     if name in _TAKEN_NAMES:
-        raise NameTaken(f"The log calls people {name}. Give the device another name.")
+        raise NameTaken(
+            f"The log calls people {name}. Give the device another name: "
+            "device_name, or --id of a client."
+        )
 
 
 def check_not_revoked(session: Session, token_hash: str) -> None:
