@@ -47,7 +47,7 @@ def _panel(axes: Axes, ways: Sequence[dict[str, Any]], title: str) -> None:
             label=way["name"],
         )
     axes.set_title(title, color=_GREY, fontsize=11)
-    axes.set_xlabel("Seconds since the first update")
+    axes.set_xlabel("Seconds")
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.set_ylim(0.5, 1)
     axes.patch.set_alpha(0)
