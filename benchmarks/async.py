@@ -262,7 +262,9 @@ def _accuracies(
     known: dict[Path, float] = {}
     told = []
     for step in range(int(seconds / _STEP_SECONDS) + 1):
-        newest = [file for when, file in files if when <= step * _STEP_SECONDS][-1]
+        # Version 0 is as old as the clients' first look at it, which may be the beginning.
+        made = [file for when, file in files if when <= step * _STEP_SECONDS]
+        newest = made[-1] if made else files[0][1]
         if newest not in known:
             network.load(read_weights(newest))
             known[newest] = round(evaluate_on(network, test).accuracy, 4)
