@@ -45,7 +45,7 @@ ON_BOTH_DATABASES = {
     "test_versions",
 }
 #: Kinds of events that tell of what was refused, as they stand in a row.
-REFUSALS = ("'device_refused'", "'join_refused'", "'refused'", "'job_failed'")
+REFUSALS = ("'device_refused'", "'join_refused'", "'refused'", "'job_failed'", "'update_refused'")
 #: Where the store of a state directory is, unless it lies in it.
 _ADDRESSES: dict[Path, str] = {}
 
