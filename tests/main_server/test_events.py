@@ -61,11 +61,12 @@ def test_streams_are_capped_and_places_come_back(device: ThinDevice) -> None:
         assert stream.status_code == 200
 
 
-def test_a_refused_update_leaves_no_event(device: ThinDevice) -> None:
+def test_a_refused_update_is_told_and_opens_no_round(device: ThinDevice) -> None:
     device.send(base_version=9)
     with open_stream(device.client, "2") as stream:
         device.send()
-        assert next(events(stream, 1))["kind"] == "round_opened"
+        kinds = [each["kind"] for each in events(stream, 2)]
+        assert kinds == ["update_refused", "round_opened"]
 
 
 def test_a_stream_goes_on_from_what_the_page_knows(device: ThinDevice) -> None:
