@@ -27,7 +27,6 @@ _LONGEST_PAUSE_SECONDS = 3
 #: An answer may come as slowly as this, after as many seconds as its first bytes may take: who
 #: sends a byte now and then would hold a step for ever.
 _LEAST_BYTES_PER_SECOND = 1024
-
 #: A pause that takes more digits is none that is meant.
 _MOST_DIGITS = 6
 

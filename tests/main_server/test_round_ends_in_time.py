@@ -54,6 +54,12 @@ def distributed(client: FlaskClient, number: int = 1) -> dict[str, Any]:
     return found
 
 
+def of_version_0(device: AnsweringDevice) -> bytes:
+    """An update that is late once there is another version: its weights are 3 more."""
+    weights = {name: array + 3 for name, array in initial_weights().items()}
+    return device.update(weights, base_version=0)
+
+
 def in_task(client: FlaskClient, device: str) -> dict[str, Any]:
     rows = {each["name"]: each for each in client.get("/devices").json["devices"]}
     told: dict[str, Any] = rows[device]["tasks"]["digits"]
@@ -232,9 +238,7 @@ def test_a_late_update_counts_less(tmp_path: Path, make_devices: Devices) -> Non
     client = open_server(tmp_path, rounds)
     first, second = make_devices(client, 2)
     second.train()
-    late = second.update(
-        {name: array + 3 for name, array in initial_weights().items()}, base_version=0
-    )
+    late = of_version_0(second)
     first.train()
     first.send_trained()
     client.post("/aggregate_models")
@@ -263,9 +267,7 @@ def late_by_one(
     """device1's round 1 is over, round 2 is to come; device2 has something of version 0."""
     client = open_server(tmp_path, rounds)
     first, second = make_devices(client, 2)
-    late = second.update(
-        {name: array + 3 for name, array in initial_weights().items()}, base_version=0
-    )
+    late = of_version_0(second)
     first.train()
     first.send_trained()
     client.post("/aggregate_models")
@@ -439,9 +441,7 @@ def test_late_updates_take_no_place_from_who_is_asked(
     rounds = f"number = 1\nover_selection = 1\n{MERGED}"
     client = open_server(tmp_path, rounds)
     first, second = make_devices(client, 2)
-    late = second.update(
-        {name: array + 3 for name, array in initial_weights().items()}, base_version=0
-    )
+    late = of_version_0(second)
     first.train()
     first.send_trained()
     distributed(client)
