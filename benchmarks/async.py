@@ -4,9 +4,10 @@ Eight real clients (``fedbell client``), each with an eighth of MNIST, train the
 perceptron for a real main server, once by each way to combine what they push: synchronous rounds
 that wait for everybody, such that end when half of them have sent or at a deadline, the running
 average, FedAsync and FedBuff; then some of them again through a network with a longer way and
-connections that break. All are processes of one machine and share its processors. Who has loaded TensorFlow is stopped until all
-have; then time begins, and from then on the slow client is stopped nine tenths of the time.
-Accuracy is that of the version that is the newest at a moment, on the 10,000 test pictures.
+connections that break. All are processes of one machine and share its processors. Who has loaded
+TensorFlow is stopped until all have; then time begins, and from then on the slow client is stopped
+nine tenths of the time. Accuracy is that of the version that is the newest at a moment, on the
+10,000 test pictures.
 """
 
 # ruff: noqa: N999 - nobody imports it
