@@ -15,7 +15,7 @@ import numpy.typing as npt
 from shared.federated.task import TrainingSettings
 from shared.learning.evaluation import Evaluation, evaluate
 from shared.learning.network import Network
-from shared.learning.training import History, train
+from shared.learning.training import History, OnLook, train
 
 
 class LabelledPictures(Protocol):
@@ -37,6 +37,7 @@ def train_on(
     seed: int,
     on_epoch: Callable[[int, dict[str, float]], None],
     should_stop: Callable[[], bool],
+    on_look: OnLook | None = None,
 ) -> History:
     """Train the network from the weights it has; the optimiser starts anew.
 
@@ -52,6 +53,7 @@ def train_on(
             :func:`shared.learning.determinism.make_deterministic` was called.
         on_epoch: called after each epoch, counted from 1, with "loss" and "accuracy".
         should_stop: asked after each epoch, and a few times a second.
+        on_look: see shared.learning.training.OnLook.
 
     Returns:
         "loss" (mean cross entropy, nats) and "accuracy" (0 to 1) over the pictures as they were
@@ -64,7 +66,9 @@ def train_on(
         ValueError: pictures of another shape.
     """
     features = network.extract(samples.pictures)
-    return train(network, features, samples.labels, settings, seed, None, on_epoch, should_stop)
+    return train(
+        network, features, samples.labels, settings, seed, None, on_epoch, should_stop, on_look
+    )
 
 
 def evaluate_on(network: Network, samples: LabelledPictures) -> Evaluation:

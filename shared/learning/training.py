@@ -16,6 +16,10 @@ from shared.learning.training_loop import TrainingLoop
 #: Metric name to one number per epoch.
 History = dict[str, list[float]]
 
+#: Told a few times a second how many epochs are over, with the part of the one that runs, and the
+#: mean loss and accuracy over that one's pictures so far.
+OnLook = Callable[[float, float, float], None]
+
 
 class TrainingCancelled(FedbellError):
     """Somebody asked for the training to stop."""
@@ -40,6 +44,7 @@ def train(
     validation: tuple[npt.NDArray[Any], npt.NDArray[np.int64]] | None,
     on_epoch: Callable[[int, dict[str, float]], None],
     cancelled: Callable[[], bool],
+    on_look: OnLook | None = None,
 ) -> History:
     """Train the tail from the weights it has; the optimiser starts anew in every call.
 
@@ -54,6 +59,7 @@ def train(
         validation: features and labels to measure on after each epoch; None or empty: no.
         on_epoch: called after each epoch, counted from 1, with that epoch's metrics.
         cancelled: asked after each epoch, and a few times a second.
+        on_look: see OnLook.
 
     Returns:
         "loss" and "accuracy" over the pictures as they were trained on, and with
@@ -83,16 +89,22 @@ def train(
         for name, value in metrics.items():
             history.setdefault(name, []).append(value)
         on_epoch(epoch, metrics)
-        return goes_on()
+        check_cancelled()
+        return True
 
-    def goes_on() -> bool:
+    def goes_on(epochs: float, loss: float, accuracy: float) -> bool:
+        check_cancelled()
+        if on_look:
+            on_look(epochs, loss, accuracy)
+        return True
+
+    def check_cancelled() -> None:
         if cancelled():
             raise TrainingCancelled("The training was cancelled; the model is as it was before.")
-        return True
 
     before = network.weights()
     try:
-        goes_on()
+        check_cancelled()
         network.training_loop.run(
             features, labels, validation, settings, seed, after_epoch, goes_on
         )

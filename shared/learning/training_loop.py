@@ -32,6 +32,11 @@ _ALIGNMENT = 64
 
 AfterEpoch = Callable[[int, dict[str, float]], bool]
 
+#: Asked a few times a second; training ends unless it returns True. It is told how many epochs are
+#: over, with the part of the one that runs, and the mean loss and accuracy over that one's pictures
+#: so far, as they were trained on.
+GoesOn = Callable[[float, float, float], bool]
+
 
 class TrainingLoop:
     """The compiled training of one model; only the weights outlive a call.
@@ -53,7 +58,7 @@ class TrainingLoop:
         self._variables = [variable.value for variable in model.trainable_variables]
         self._steps = OPTIMIZERS[optimizer](self._variables)
         self._after_epoch: AfterEpoch = lambda _epoch, _metrics: True
-        self._goes_on: Callable[[], bool] = lambda: True
+        self._goes_on: GoesOn = lambda *_: True
         self._error: BaseException | None = None
         self._looked, self._pace = 0.0, 1
         features = tf.TensorSpec(model.input.shape, model.input.dtype)
@@ -73,7 +78,7 @@ class TrainingLoop:
         settings: TrainingSettings,
         seed: int,
         after_epoch: AfterEpoch,
-        goes_on: Callable[[], bool],
+        goes_on: GoesOn,
     ) -> None:
         """Train the model from the weights it has, with an optimiser that knows nothing yet.
 
@@ -86,7 +91,7 @@ class TrainingLoop:
             seed: of :func:`order` and of dropout.
             after_epoch: told each epoch's number, from 1, and METRICS (loss and accuracy
                 alone without validation pictures). Training ends unless it returns True.
-            goes_on: asked a few times a second; training ends unless it returns True.
+            goes_on: see GoesOn.
 
         Raises:
             Whatever a callback raises.
@@ -133,8 +138,13 @@ class TrainingLoop:
                 steps += 1
                 inputs, answers = tf.gather(features, rows), tf.gather(labels, rows)
                 sums += self._step(inputs, answers, learning_rate, tf.cast(steps, tf.float32))
-                until_look = tf.cond(until_look > 1, lambda: until_look - 1, self._look)
-                return begin + batch_size, steps, until_look, sums
+                end = begin + batch_size
+                until_look = tf.cond(
+                    until_look > 1,
+                    lambda: until_look - 1,
+                    lambda: self._look(number, tf.minimum(end, count), count, sums),
+                )
+                return end, steps, until_look, sums
 
             _, steps, until_look, sums = tf.while_loop(
                 lambda begin, _steps, until_look, _: (begin < count) & (until_look > 0),
@@ -190,11 +200,17 @@ class TrainingLoop:
         _, sums = tf.while_loop(lambda begin, _: begin < count, part, start, parallel_iterations=1)
         return sums / tf.cast(count, tf.float64)
 
-    def _look(self) -> Any:
-        """Ask whether to go on: how many steps until the next look, or _STOP."""
+    def _look(self, number: Any, done: Any, count: Any, sums: Any) -> Any:
+        """Ask whether to go on: how many steps until the next look, or _STOP.
 
-        def look() -> int:
-            if not self._goes_on():
+        Args:
+            number, done, count, sums: of the epoch that runs: its own, its pictures so far, all
+                its pictures, and what _step has told of those.
+        """
+
+        def look(number: Any, done: Any, count: Any, sums: Any) -> int:
+            loss, accuracy = (sums / done).tolist()
+            if not self._goes_on(float(number - 1 + done / count), loss, accuracy):
                 return _STOP
             now = time.monotonic()
             faster = _LOOK_SECONDS / max(now - self._looked, 1e-6)
@@ -202,7 +218,9 @@ class TrainingLoop:
             self._pace = max(1, int(self._pace * min(faster, 2.0)))
             return self._pace
 
-        return tf.ensure_shape(tf.numpy_function(self._guarded(look, np.int32), [], tf.int32), ())
+        arguments = [number, done, count, sums]
+        guarded = self._guarded(look, np.int32)
+        return tf.ensure_shape(tf.numpy_function(guarded, arguments, tf.int32), ())
 
     def _report(self, number: Any, metrics: Any, has_validation: Any) -> Any:
         def tell(number: Any, values: Any, has_validation: Any) -> bool:

@@ -203,6 +203,32 @@ def test_cancelled_within_an_epoch(block: Network) -> None:
     assert same(before, block.weights())
 
 
+def test_a_look_tells_how_far_the_epoch_is(block: Network) -> None:
+    pictures, labels = make_pictures(40)
+    features, many = block.extract(pictures), 4000
+    told: list[tuple[float, float, float]] = []
+    history = train(
+        block,
+        np.resize(features, (many, *block.feature_shape)),
+        np.resize(labels, many),
+        TrainingSettings(epochs=2, batch_size=1, learning_rate=0.001),
+        1,
+        None,
+        lambda *_: None,
+        lambda: False,
+        lambda *look: told.append(look),
+    )
+    epochs = [look[0] for look in told]
+    assert epochs == sorted(epochs)
+    assert epochs[0] == pytest.approx(1 / many)  # after its first batch
+    assert any(0.01 < epoch < 1 for epoch in epochs)
+    assert epochs[-1] <= 2
+    # What is told last in an epoch is nearly what the epoch comes to.
+    last = max(look for look in told if look[0] <= 1)
+    assert last[1] == pytest.approx(history["loss"][0], rel=0.5)
+    assert last[2] == pytest.approx(history["accuracy"][0], abs=0.1)
+
+
 def test_what_a_report_raises_ends_the_training(head: Network) -> None:
     def fail(_epoch: int, _metrics: dict[str, float]) -> None:
         raise KeyError("the reader is gone")

@@ -26,11 +26,14 @@ class Display(Protocol):
     def waits(self, reason: str, seconds: float) -> None:
         """It tries again in so many seconds."""
 
-    def waits_for(self, what: str) -> None:
-        """It waits until something is there, for as long as it takes."""
+    def waits_for(self, what: str, seconds: float) -> None:
+        """It waits until something is there, and looks again in so many seconds."""
 
     def trains(self, chunk: int, last_chunk: int, version: int, epochs: int) -> None:
         """A training begins, from a version or from what was learned since."""
+
+    def learns(self, epochs: float, loss: float, accuracy: float) -> None:
+        """So many epochs are over, the part of the one that runs included; a few times a second."""
 
     def epoch(self, number: int, loss: float, accuracy: float) -> None:
         """An epoch has ended; the first is 1."""
@@ -64,7 +67,7 @@ class LineDisplay:
         """See Display."""
         self.say(f"{reason}; the next try is in {seconds:.1f} s")
 
-    def waits_for(self, what: str) -> None:
+    def waits_for(self, what: str, seconds: float) -> None:
         """See Display."""
         if what != self._last_wait:
             self._last_wait = what
@@ -73,6 +76,9 @@ class LineDisplay:
     def trains(self, chunk: int, last_chunk: int, version: int, epochs: int) -> None:
         """See Display."""
         self._where, self._epochs = f"chunk {chunk} of {last_chunk}, version {version}", epochs
+
+    def learns(self, epochs: float, loss: float, accuracy: float) -> None:
+        """See Display."""
 
     def epoch(self, number: int, loss: float, accuracy: float) -> None:
         """See Display."""
@@ -100,7 +106,7 @@ class TerminalDisplay:
         self._name = name
         self._console = console or Console()
         self._work, self._numbers, self._reason = "starts", "", ""
-        self._epoch, self._epochs, self._pushes = 0, 0, 0
+        self._done, self._epochs, self._pushes = 0.0, 0, 0
         self._until: float | None = None
         self._live = Live(
             console=self._console,
@@ -123,12 +129,12 @@ class TerminalDisplay:
     def picture(self) -> RenderableType:
         """What is to be seen now."""
         line = Table.grid(padding=(0, 2))
-        bar = ProgressBar(total=self._epochs or 1, completed=self._epoch, width=_BAR_WIDTH)
+        bar = ProgressBar(total=self._epochs or 1, completed=self._done, width=_BAR_WIDTH)
         line.add_row(
             Text(self._name, "bold"),
             Text(self._work),
             bar,
-            Text(f"epoch {self._epoch}/{self._epochs}" if self._epochs else ""),
+            Text(f"epoch {self._epoch()}/{self._epochs}" if self._epochs else ""),
             Text(self._numbers),
             Text(f"pushed {self._pushes}"),
         )
@@ -151,20 +157,28 @@ class TerminalDisplay:
         """See Display."""
         self._reason, self._until = reason, time.monotonic() + seconds
 
-    def waits_for(self, what: str) -> None:
+    def waits_for(self, what: str, seconds: float) -> None:
         """See Display."""
-        self._reason, self._until = f"waits for {what}", None
+        self.waits(f"waits for {what}", seconds)
 
     def trains(self, chunk: int, last_chunk: int, version: int, epochs: int) -> None:
         """See Display."""
         self.works()
         self._work = f"chunk {chunk} of {last_chunk}, version {version}"
-        self._epoch, self._epochs = 0, epochs
+        self._done, self._epochs = 0.0, epochs
+
+    def learns(self, epochs: float, loss: float, accuracy: float) -> None:
+        """See Display."""
+        self._done, self._numbers = epochs, f"loss {loss:.4f}  accuracy {accuracy:.4f}"
 
     def epoch(self, number: int, loss: float, accuracy: float) -> None:
         """See Display."""
-        self._epoch, self._numbers = number, f"loss {loss:.4f}  accuracy {accuracy:.4f}"
+        self.learns(number, loss, accuracy)
 
     def pushed(self, count: int, version: int) -> None:
         """See Display."""
         self._pushes = count
+
+    def _epoch(self) -> int:
+        """The one that runs, from 1; the last when all are over."""
+        return min(int(self._done) + 1, self._epochs)

@@ -34,6 +34,8 @@ class Heartbeat:
         self._main_server = main_server
         self.status: Callable[[], dict[str, Any]] = dict
         self.is_away = False
+        #: When the thread tries next, as ``time.monotonic()``.
+        self._next = 0.0
         self._changed = threading.Condition()
         self._heard: Heard | None = None
         self._refusal: FedbellError | None = None
@@ -69,27 +71,35 @@ class Heartbeat:
         with self._changed:
             self._changed.wait(seconds)
 
+    def seconds_to_next(self) -> float:
+        """How long it is until the next beat."""
+        return max(0.0, self._next - time.monotonic())
+
     def stir(self) -> None:
         """Wake whoever waits."""
         with self._changed:
             self._changed.notify_all()
 
-    def _note(self, error: Exception) -> None:
+    def _note(self, error: Exception, pause: float) -> None:
+        """Note that a beat failed, and how long it is until the next."""
         if not isinstance(error, FedbellError):
             _log.exception("the heartbeat failed")
         with self._changed:
+            self._next = time.monotonic() + pause
             self.is_away = is_passing(error)
             if isinstance(error, FedbellError) and not self.is_away:
                 self._refusal = error
             self._changed.notify_all()
 
     def _run(self) -> None:
-        pause = _FIRST_PAUSE
+        longest = _FIRST_PAUSE
         while True:
             try:
-                time.sleep(self.beat().heartbeat_seconds)
-                pause = _FIRST_PAUSE
+                pause = self.beat().heartbeat_seconds
+                self._next = time.monotonic() + pause
+                longest = _FIRST_PAUSE
             except Exception as error:  # noqa: BLE001 - the next beat may work
-                self._note(error)
-                time.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 - spreads clients
-                pause = min(2 * pause, _LONGEST_PAUSE)
+                pause = longest * random.uniform(0.8, 1.2)  # noqa: S311 - spreads clients
+                longest = min(2 * longest, _LONGEST_PAUSE)
+                self._note(error, pause)
+            time.sleep(pause)

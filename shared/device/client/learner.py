@@ -5,7 +5,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from shared.datasets.chunks import ChunkedDataset
-from shared.device.client.learning import OnEpoch
+from shared.device.client.learning import OnEpoch, OnLook
 from shared.device.client.settings import ClientSettings
 from shared.federated.task import Task, TrainingSettings
 from shared.federated.update import UpdateHeader, short_history
@@ -59,6 +59,7 @@ class Learner:
         sequence: int,
         output: Path,
         on_epoch: OnEpoch,
+        on_look: OnLook,
         should_stop: Callable[[], bool],
     ) -> dict[int, int]:
         """See :meth:`Learning.train`."""
@@ -72,6 +73,7 @@ class Learner:
             training_seed(task, self._name, sequence),
             on_epoch,
             should_stop,
+            on_look,
         )
         self._sizes[chunk] = len(samples.labels)
         learned = chunks | {chunk: len(samples.labels)}

@@ -7,6 +7,8 @@ from typing import Protocol
 from shared.federated.task import Task, TrainingSettings
 
 OnEpoch = Callable[[int, dict[str, float]], None]
+#: Told a few times a second: see shared.learning.training.OnLook.
+OnLook = Callable[[float, float, float], None]
 
 
 class Learning(Protocol):
@@ -38,6 +40,7 @@ class Learning(Protocol):
         sequence: int,
         output: Path,
         on_epoch: OnEpoch,
+        on_look: OnLook,
         should_stop: Callable[[], bool],
     ) -> dict[int, int]:
         """Train on a chunk and write the update to ``output``.

@@ -134,20 +134,24 @@ class Loop:
         self._take_news()
         pending = self._progress.pending
         if pending and self._is_held(pending):
-            self._display.waits_for(f"a newer version than {pending.base_version}, to send again")
-            self._heartbeat.wait(_LOOK_SECONDS)
+            self._wait_for(f"a newer version than {pending.base_version}, to send again")
         elif pending and not self._push(pending):
             self._train(pending)
         elif self._is_done() or self._progress.pending:
             return  # what was not taken yet comes first
         elif what := waits_for(self._progress, self._offer):
-            away = "the main server, which cannot be reached"
-            self._display.waits_for(away if self._heartbeat.is_away else what)
-            self._heartbeat.wait(_LOOK_SECONDS)
+            self._wait_for(what)
         else:
             self._display.works()
             if start := self._start():
                 self._train(start)
+
+    def _wait_for(self, what: str) -> None:
+        """Wait until a heartbeat brings news, or the next is due."""
+        if self._heartbeat.is_away:
+            what = "the main server, which cannot be reached"
+        self._display.waits_for(what, self._heartbeat.seconds_to_next())
+        self._heartbeat.wait(_LOOK_SECONDS)
 
     def _is_held(self, own: Own) -> bool:
         """Whether an update counts once a newer version is made, and that is not known yet."""
@@ -288,6 +292,7 @@ class Loop:
             number,
             self._state.path(file),
             lambda epoch, told: self._display.epoch(epoch, told["loss"], told["accuracy"]),
+            self._display.learns,
             self._stopping.is_set,
         )
         own = Own(

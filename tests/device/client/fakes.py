@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from shared.device.client.learner import training_seed
-from shared.device.client.learning import OnEpoch
+from shared.device.client.learning import OnEpoch, OnLook
 from shared.device.connection import MainServerAway
 from shared.device.greeting import Greeting
 from shared.device.remote import RemoteProblem
@@ -191,6 +191,7 @@ class FakeLearner:
         sequence: int,
         output: Path,
         on_epoch: OnEpoch,
+        on_look: OnLook,
         should_stop: Callable[[], bool],
     ) -> dict[int, int]:
         """See Learning."""
@@ -198,6 +199,7 @@ class FakeLearner:
         self._fate.moment()
         random = np.random.default_rng(training_seed(self._task, "alice", sequence))
         weights = read_weights(start)["w"] / 2 + chunk + random.random(2, np.float32)
+        on_look(0.5, 1.0, 0.5)
         on_epoch(1, {"loss": 1.0, "accuracy": 0.5})
         learned = chunks | {chunk: CHUNK}
         header = UpdateHeader(
