@@ -56,7 +56,7 @@ dataset: environment  ## write the built-in pictures to dataset/
 pretrain: environment  ## train the built-in backbone again
 	$(VENV) -m shared.learning.pretraining
 
-bench: environment  ## measure again what README and docs claim; a quarter of an hour
+bench: environment  ## measure again what README and docs claim; half an hour
 	-@$(MAKE) --no-print-directory compared
 	@$(VENV) -m benchmarks.run
 

@@ -2,7 +2,7 @@
 
 Eight real clients (``fedbell client``), each with an eighth of MNIST, train the 200-200-10
 perceptron for a real main server, once by each way to combine what they push: synchronous rounds
-that wait for everybody, such that end when half of them have sent or at a deadline, the running
+that wait for everybody, that end at a deadline, or when half of them have sent or then, the running
 average, FedAsync and FedBuff; then some of them again through a network with a longer way and
 connections that break. All are processes of one machine and share its processors. Who has loaded
 TensorFlow is stopped until all have; then time begins, and from then on the slow client is stopped
@@ -78,13 +78,16 @@ def ways(clients: int) -> list[Way]:
     """All that is measured."""
     everybody = f"auto_aggregate = true\nmin_updates = {clients}"
     some = f"auto_aggregate = true\nmin_updates = {max(1, clients // 2)}"
-    deadline = f"{some}\n[tasks.mnist.rounds]\ndeadline_seconds = 3\nrest_after = 1000"
-    asynchronous = 'mode = "async"\n[tasks.mnist.asynchronous]\nrule = "{}"'
+    deadline = "[tasks.mnist.rounds]\ndeadline_seconds = 3\nrest_after = 1000"
+    some_or_deadline = f"{some}\n{deadline}"
+    # What is fast makes hundreds of versions while the slow one trains once.
+    asynchronous = 'mode = "async"\n[tasks.mnist.asynchronous]\nmost_staleness = 2000\nrule = "{}"'
     fedasync = asynchronous.format("fedasync")
     fedbuff = asynchronous.format("fedbuff") + f"\nbuffer_size = {max(2, clients // 2)}"
     here = [
         Way("synchronous", everybody),
-        Way("synchronous, half of them or 3 s", deadline),
+        Way("synchronous, deadline of 3 s", deadline),
+        Way("synchronous, half of them or 3 s", some_or_deadline),
         Way("running average", asynchronous.format("running_average")),
         Way("FedAsync", fedasync),
         Way("FedBuff", fedbuff),
@@ -92,7 +95,10 @@ def ways(clients: int) -> list[Way]:
     far = [
         Way(f"{name}, {1000 * trip:.0f} ms", keys, trip, 0.01)
         for trip in (0.05, 0.2)
-        for name, keys in (("synchronous, half of them or 3 s", deadline), ("FedBuff", fedbuff))
+        for name, keys in (
+            ("synchronous, half of them or 3 s", some_or_deadline),
+            ("FedBuff", fedbuff),
+        )
     ]
     return here + far
 
@@ -109,7 +115,7 @@ def main() -> None:
     seconds = QUICK_SECONDS if run.quick else SECONDS
     chosen = ways(clients)
     if run.quick:
-        chosen = [chosen[1], chosen[-1]]
+        chosen = [chosen[2], chosen[-1]]
     results = []
     for way in chosen:
         results.append(_measure(way, clients, seconds, data))

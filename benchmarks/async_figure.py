@@ -11,8 +11,10 @@ from matplotlib.ticker import PercentFormatter
 
 #: On white and on black alike: a grey for what is written, and colours of middle lightness.
 _GREY = "#808080"
-_COLOURS = ("#4e9bd6", "#e08a2e", "#3fae6c", "#c76bb5", "#c9534f")
-_LINES = ("-", "--", "-.", ":", (0, (1, 3)))
+_COLOURS = ("#4e9bd6", "#e08a2e", "#3fae6c", "#c76bb5", "#c9534f", "#8d8d3a")
+_LINES = ("-", "--", "-.", ":", (0, (1, 3)), (0, (6, 2, 1, 2, 1, 2)))
+#: What is worse is of no interest: every way is above it within seconds.
+_LEAST_ACCURACY = 0.88
 
 
 def draw(ways: Sequence[dict[str, Any]]) -> bytes:
@@ -45,11 +47,12 @@ def _panel(axes: Axes, ways: Sequence[dict[str, Any]], title: str) -> None:
             color=_COLOURS[index % len(_COLOURS)],
             linestyle=_LINES[index % len(_LINES)],
             label=way["name"],
+            drawstyle="steps-post",
         )
     axes.set_title(title, color=_GREY, fontsize=11)
     axes.set_xlabel("Seconds")
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    axes.set_ylim(0.5, 1)
+    axes.set_ylim(_LEAST_ACCURACY, 1)
     axes.patch.set_alpha(0)
     axes.grid(alpha=0.3, color=_GREY)
     axes.tick_params(colors=_GREY, which="both")

@@ -74,7 +74,7 @@ def with_fedbell(settings: TrainingSettings, data: Any) -> tuple[Any, Callable[[
 
     def train() -> None:
         loop.run(
-            features, labels, nothing, settings, 1, lambda _epoch, _metrics: True, lambda: True
+            features, labels, nothing, settings, 1, lambda _epoch, _metrics: True, lambda *_: True
         )
 
     return model, train
