@@ -84,6 +84,7 @@ def check_update(
     base_version: int,
     fingerprint: str,
     promoted: int | None = None,
+    base_is_kept: bool = True,
 ) -> float:
     """Whether an update belongs to the round of ``task`` that starts from ``base_version``.
 
@@ -92,6 +93,8 @@ def check_update(
         fingerprint: that of the global model: schema and backbone.
         promoted: the newest version that is an older one again; None: there is none. What started
             before it was taken back with it.
+        base_is_kept: whether the weights it started from are still there. Without them nobody
+            can tell how far it moves them.
 
     Returns:
         By how much it counts: 1, or less where it comes late and the task merges such updates.
@@ -107,14 +110,20 @@ def check_update(
         )
     if header.base_version == base_version:
         return 1.0
-    is_late = header.base_version < base_version
-    is_taken_back = promoted is not None and header.base_version < promoted
-    if is_late and task.rounds.late_updates == "merge" and not is_taken_back:
-        staleness = base_version - header.base_version
-        return polynomial_weight(staleness, task.rounds.staleness_exponent)
-    over = " That version's round is over." if is_late else ""
-    if is_taken_back:
-        over = f" But {taken_back(promoted)}."
+    staleness = base_version - header.base_version
+    most = task.rounds.most_staleness
+    over = ""
+    if staleness > 0:
+        if promoted is not None and header.base_version < promoted:
+            over = f" But {taken_back(promoted)}."
+        elif task.rounds.late_updates == "drop":
+            over = " That version's round is over."
+        elif staleness > most:
+            over = f" At most {most} versions may be newer ({task.name}: rounds.most_staleness)."
+        elif not base_is_kept:
+            over = " The weights of that version are not kept any more."
+        else:
+            return polynomial_weight(staleness, task.rounds.staleness_exponent)
     raise StaleUpdate(
         f"The update starts from version {header.base_version}; the round starts from "
         f"version {base_version}.{over} Run modeltrain on {device}, then sendmodel.",

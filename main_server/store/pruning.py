@@ -126,6 +126,8 @@ def _needed(session: Session, task: Task, present: list[Version]) -> set[int]:
     needed = {max((row.version for row in present if row.released), default=newest)}
     if task.mode == "async":
         needed.update(range(max(0, newest - task.asynchronous.most_staleness), newest + 1))
+    elif task.rounds.late_updates == "merge":
+        needed.update(range(max(0, newest - task.rounds.most_staleness), newest + 1))
     row = newest_round(session, task.name)
     if row is not None and row.status == rules.OPEN:
         needed.add(row.base_version)

@@ -24,7 +24,7 @@ from main_server.store.round_reads import RoundReads
 from main_server.store.round_rows import newest_round, open_round, received_before, senders
 from main_server.store.round_steps import note_update
 from main_server.store.tables import ReceivedUpdate, Round, Version
-from main_server.store.versions import newest_promoted, newest_version
+from main_server.store.versions import has_weights, newest_promoted, newest_version
 from shared.federated.evaluation import DeviceEvaluation
 from shared.federated.task import Task
 from shared.federated.weights import move_durably
@@ -80,6 +80,7 @@ class Rounds(RoundReads):
                 base_version=model.version,
                 fingerprint=model.fingerprint,
                 promoted=newest_promoted(session, task.name),
+                base_is_kept=has_weights(session, task.name, header.base_version),
             )
             row = open_round(session, task, time.time(), model, self._seen_since())
             staleness = model.version - header.base_version

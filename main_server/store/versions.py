@@ -177,6 +177,12 @@ def newest_promoted(session: Session, task: str) -> int | None:
     )
 
 
+def has_weights(session: Session, task: str, version: int) -> bool:
+    """Whether a version was made, and its weights are kept, within a transaction."""
+    row = session.get(Version, (task, version))
+    return row is not None and row.pruned is None
+
+
 def pruned(row: Version) -> VersionPruned:
     """What to tell who wants the weights of a version that are not kept any more."""
     return VersionPruned(

@@ -22,6 +22,8 @@ class RoundSettings(_Settings):
     #: What becomes of an update that started from an older version than the round: it is refused,
     #: or it counts, weighted by its staleness.
     late_updates: Literal["drop", "merge"] = "drop"
+    #: A late update that started more versions ago is refused all the same.
+    most_staleness: int = Field(default=10, ge=1, le=1000)
     #: The a of the weight (1 + staleness)^-a of a late update that is merged.
     staleness_exponent: float = Field(default=0.5, ge=0, le=10)
     #: Which part of the devices a round asks, chosen by the task's seed and the round's number.
@@ -64,7 +66,8 @@ class AsynchronousSettings(_Settings):
 class KeepSettings(_Settings):
     """The table ``[tasks.NAME.keep]``: which versions keep their file; all keep their row.
 
-    Besides these, those remain that updates may still start from, the newest and the first.
+    Besides these, those remain that updates may still start from, late ones where these are
+    merged; the newest and the first.
     """
 
     #: Of versions made one after the other, every so-manieth is a checkpoint.

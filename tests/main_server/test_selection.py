@@ -165,15 +165,29 @@ def test_late_ones_count_less(base_version: int, exponent: float, weight: float)
         ("drop", 4, "That version's round is over. Run modeltrain on device1"),
         ("drop", 6, "starts from version 6"),
         ("merge", 6, "starts from version 6"),
+        ("merge", 2, "At most 2 versions may be newer .digits: rounds.most_staleness.. Run"),
     ],
 )
 def test_late_ones_are_refused_with_a_reason(
     late_updates: str, base_version: int, words: str
 ) -> None:
-    of = task(late_updates=late_updates)
+    of = task(late_updates=late_updates, most_staleness=2)
     with pytest.raises(StaleUpdate, match=words):
         check_update(
             header(base_version), task=of, device="device1", base_version=5, fingerprint="f" * 64
+        )
+
+
+def test_a_late_one_whose_base_is_gone_is_refused() -> None:
+    """Nobody could tell how far it moves the weights."""
+    with pytest.raises(StaleUpdate, match="The weights of that version are not kept any more"):
+        check_update(
+            header(4),
+            task=task(late_updates="merge"),
+            device="device1",
+            base_version=5,
+            fingerprint="f" * 64,
+            base_is_kept=False,
         )
 
 
