@@ -1,8 +1,8 @@
 """Loads TensorFlow and Keras, and nothing that they only offer to work with.
 
 Where scikit-learn and matplotlib are installed, Keras imports both, for wrappers and galleries that
-nobody here asks for. Without them a process that trains is ready 1.4 s of processor time earlier,
-and is 86 MB smaller (benchmarks/startup.py).
+nobody here asks for. That is a third of the time that loading takes, and 86 MB of each process that
+trains.
 """
 
 import sys
