@@ -20,6 +20,7 @@ from shared.device.connection import NoMainServer
 from shared.device.greeting import Greeting
 from shared.device.main_server_client import MainServer
 from shared.device.offline import is_passing
+from shared.device.unreachable import is_refusal_of_tls
 from shared.errors import FedbellError
 
 _Answer = TypeVar("_Answer")
@@ -142,7 +143,7 @@ class Calls:
 
 def is_wrong_address(error: BaseException | None) -> bool:
     """Whether what a call failed with stays as it is until a person does something."""
-    return isinstance(error, NoMainServer) or "CERTIFICATE_VERIFY_FAILED" in str(error)
+    return isinstance(error, NoMainServer) or is_refusal_of_tls(str(error))
 
 
 def _shortly(error: BaseException | None) -> str:

@@ -1,47 +1,21 @@
 """What is wrong with the files of a client is told by their names, and ends it."""
 
 import errno
-import logging
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 
-from shared.command_line.commands import main
 from shared.device.client import process
 from shared.device.client.state import ClientState
 from shared.device.offline import is_passing
-from shared.device.trainer_process import trainer_environment
 from shared.federated.task import Task
+from tests.device.client.command import run, sentence
 from tests.device.client.fakes import FakeLearner, FakeMainServer
 from tests.device.client.memory_house import StillHeartbeat
 
-
-@pytest.fixture(autouse=True)
-def _process_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A client is alone in its process, and sets it up for itself."""
-    for name, value in trainer_environment(2).items():
-        monkeypatch.setenv(name, value)
-    logger = logging.getLogger("shared")
-    before = logger.level
-    yield
-    logger.setLevel(before)
-
-
-def run(directory: Path, *options: str) -> Result:
-    required = ["--id=alice", "--task=mnist", "--shards", "2", "4", f"--data={directory}"]
-    return CliRunner().invoke(main, ["client", *required, *options])
-
-
-def sentence(result: Result) -> str:
-    """The one line that says what is wrong."""
-    assert result.exit_code == 1, result.output
-    (line,) = result.stderr.splitlines()
-    assert line.startswith("Error: ")
-    return line
+pytestmark = pytest.mark.usefixtures("process_as_before")
 
 
 def test_a_state_directory_that_cannot_be_is_named(tmp_path: Path) -> None:
