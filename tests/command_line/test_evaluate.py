@@ -141,7 +141,7 @@ def test_a_version_is_measured(federation: Federation) -> None:
         ([], "letters", "holds the label 9, but the task has only 6 classes"),
         (["--data=nowhere"], "mnist", r"nowhere holds no data set\. Put there MNIST's files"),
         ([f"--server=http://127.0.0.1:{free_port()}"], "mnist", "cannot be reached .* Start it"),
-        (["--server=nonsense"], "mnist", "cannot be reached"),
+        (["--server=nonsense"], "mnist", "'nonsense' is no address such as http://"),
     ],
 )
 def test_what_is_wrong_is_told_in_one_line(
