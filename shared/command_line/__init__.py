@@ -1,5 +1,4 @@
-"""The ``fedbell`` command: start the servers, prepare pictures."""
+"""The ``fedbell`` command: start the servers, run a client, prepare pictures, and more.
 
-from shared.command_line.commands import main
-
-__all__ = ["main"]
+Nothing is imported here: ``__main__`` listens for Ctrl-C first.
+"""

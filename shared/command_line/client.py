@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from shared.command_line.options import authority_option, server_option
 from shared.errors import ConfigurationError
 
 _FOLDER = click.Path(path_type=Path)
@@ -12,12 +13,15 @@ _FOLDER = click.Path(path_type=Path)
 
 @click.command("client")
 @click.option("--id", "name", required=True, help="What the federation calls it.")
-@click.option(
-    "--server", default="http://127.0.0.1:8000", show_default=True, help="The main server."
-)
+@server_option
 @click.option("--task", required=True, help="What it trains.")
 @click.option(
-    "--shards", nargs=2, type=int, required=True, help="Its first and last chunk, from 1."
+    "--shards",
+    nargs=2,
+    type=int,
+    required=True,
+    metavar="FIRST LAST",
+    help="Its first and last chunk, from 1.",
 )
 @click.option(
     "--data",
@@ -39,9 +43,7 @@ _FOLDER = click.Path(path_type=Path)
     envvar="JOIN_TOKEN_FILE",
     help="Holds what a new client must know; or set JOIN_TOKEN.",
 )
-@click.option(
-    "--authority", type=_FOLDER, help="Who signed the main server's certificate, if one's own."
-)
+@authority_option
 @click.option("--certificate", type=_FOLDER, help="What to show it over mutual TLS.")
 @click.option("--key", type=_FOLDER, help="That certificate's key.")
 def client(

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
+from shared.command_line.options import authority_option, server_option
 from shared.command_line.published_models import PublishedModels, token_of_the_environment
 from shared.command_line.quiet import quiet_libraries
 from shared.datasets.chunks import read_test
@@ -74,19 +75,8 @@ def _number(_context: click.Context, _option: click.Parameter, value: str) -> in
 @click.option(
     "--version", callback=_number, default="latest", show_default=True, help="latest, or a number."
 )
-@click.option(
-    "--server",
-    default="http://127.0.0.1:8000",
-    show_default=True,
-    envvar="MAIN_SERVER_URL",
-    help="The main server.",
-)
-@click.option(
-    "--authority",
-    type=_FILE,
-    envvar="MAIN_SERVER_AUTHORITY",
-    help="Who signed its TLS certificate (PEM), if one's own.",
-)
+@server_option
+@authority_option
 @click.option("--certificate", type=_FILE, help="What to show it over mutual TLS.")
 @click.option("--key", type=_FILE, help="That certificate's key.")
 @click.option("--file", type=_FILE, help="Measure these weights (safetensors), no version.")

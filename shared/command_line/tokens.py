@@ -11,6 +11,7 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
+from shared.command_line.options import authority_option, server_option
 from shared.errors import FedbellError
 from shared.web.access.tls import client_context
 from shared.web.filters import ago
@@ -28,18 +29,14 @@ _FILE = click.Path(path_type=Path)
 
 
 @click.group("tokens")
-@click.option(
-    "--server", default="http://127.0.0.1:8000", show_default=True, help="The main server."
-)
+@server_option
 @click.option(
     "--admin-token-file",
     type=_FILE,
     envvar="ADMIN_TOKEN_FILE",
     help="Holds the operator's token; or set ADMIN_TOKEN.",
 )
-@click.option(
-    "--authority", type=_FILE, help="Who signed the main server's certificate, if one's own."
-)
+@authority_option
 @click.option("--certificate", type=_FILE, help="What to show it over mutual TLS.")
 @click.option("--key", type=_FILE, help="That certificate's key.")
 @click.pass_context

@@ -17,6 +17,7 @@ from typing import Any, Protocol, TypeVar
 import httpx
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
+from shared.device import unreachable
 from shared.device.remote import RemoteProblem
 from shared.errors import FedbellError
 
@@ -27,6 +28,8 @@ _LONGEST_PAUSE_SECONDS = 3
 #: An answer may come as slowly as this, after as many seconds as its first bytes may take: who
 #: sends a byte now and then would hold a step for ever.
 _LEAST_BYTES_PER_SECOND = 1024
+#: What a proxy answers while the server behind it is away, or starts.
+_OF_PROXIES = frozenset({502, 503, 504})
 #: A pause that takes more digits is none that is meant.
 _MOST_DIGITS = 6
 
@@ -144,8 +147,8 @@ class Connection:
         try:
             return retrying(lambda: self._once(method, path, read, options))
         except httpx.TransportError as error:
-            reason = str(error) or type(error).__name__
-            told = f"The main server at {self._url} cannot be reached ({reason})."
+            why = unreachable.reason(error)
+            told = f"The main server at {self._url} cannot be reached ({why})."
             self._note(told)
             raise MainServerAway(
                 f"{told} Nothing here is lost: do this step again when it is back."
@@ -173,7 +176,7 @@ class Connection:
             wait = response.headers.get("Retry-After", "")
             seconds = int(wait) if wait.isdecimal() and len(wait) < _MOST_DIGITS else None
             return RemoteProblem(members | {"status": response.status_code}, seconds)
-        kind = MainServerFailed if response.is_server_error else NoMainServer
+        kind = MainServerFailed if response.status_code in _OF_PROXIES else NoMainServer
         return kind(
             f"{self._url} answered {response.status_code} {response.reason_phrase} to "
             f"{response.request.method} {response.request.url.path}. Is main_server_url right?"

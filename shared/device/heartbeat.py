@@ -10,6 +10,7 @@ import logging
 import random
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from shared.device.awaiting import Heard, is_lost
@@ -200,7 +201,7 @@ class Heartbeat:
         while True:
             self._look_now.wait()
             self._look_now.clear()
-            for row in self._store.tasks():
+            for row in self._rows():
                 if time.monotonic() < self._not_before.get(row.name, 0):
                     continue
                 try:
@@ -221,6 +222,17 @@ class Heartbeat:
                 if changed:  # and perhaps the main server has something new to say
                     self._tell_again.set()
                     self._beat_now.set()
+
+    def _rows(self) -> Sequence[KnownTask]:
+        """The tasks that there are; none where the store cannot be read: the next beat looks again.
+
+        A disk that is full may be the reason. It must not end the thread.
+        """
+        try:
+            return self._store.tasks()
+        except Exception:  # noqa: BLE001 - the next look may work
+            _log.exception("the tasks cannot be read")
+            return ()
 
     def _leave_alone(self, row: KnownTask) -> None:
         self._not_before[row.name] = time.monotonic() + _LEFT_ALONE_SECONDS

@@ -12,11 +12,14 @@ _SERVER_ERRORS = 500
 
 
 def is_passing(error: BaseException) -> bool:
-    """Whether the same call may succeed later."""
+    """Whether the same call may succeed later: what is wrong is the main server, or the way to it.
+
+    A disk of this machine that is full, say, is for people to put right.
+    """
     if isinstance(error, RemoteProblem):
         status = int(error.as_problem()["status"])
         return status >= _SERVER_ERRORS or status in _PASSING or error.kind == "cut-short"
-    return isinstance(error, (MainServerAway, MainServerFailed, OSError))
+    return isinstance(error, (MainServerAway, MainServerFailed, ConnectionError, TimeoutError))
 
 
 def offline_start(

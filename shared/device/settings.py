@@ -10,20 +10,10 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator, mod
 from shared.device.schedule import Kind, Schedule, Window
 from shared.federated.task import Name
 from shared.web.access.tls import check_is_tls, client_context
+from shared.web.addresses import check_address
 from shared.web.settings import ServerSettings
 
-
-def _address(value: str) -> str:
-    """An http(s) address of a server, without a slash at its end."""
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query:
-        raise ValueError(f"{value!r} is no address such as http://localhost:8000")
-    if "_" in parts.hostname:
-        raise ValueError(f"{parts.hostname!r} holds an underscore, which no host name may")
-    return value.rstrip("/")
-
-
-Address = Annotated[str, AfterValidator(_address)]
+Address = Annotated[str, AfterValidator(check_address)]
 
 
 class DeviceSettings(ServerSettings):

@@ -7,8 +7,8 @@ import pytest
 from click.testing import CliRunner, Result
 from cryptography import x509
 
-from shared.command_line import main
 from shared.command_line.authority import Authority
+from shared.command_line.commands import main
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from click.testing import CliRunner
 
-from shared.command_line import main as fedbell
+from shared.command_line.commands import main as fedbell
 from tests.server import Server, wait_until
 
 from .conftest import ADMIN, VIEWER

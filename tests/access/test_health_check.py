@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from shared.command_line import main as fedbell
+from shared.command_line.commands import main as fedbell
 from tests.server import ROOT, Server, free_port, wait_until
 
 

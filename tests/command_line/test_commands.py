@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from shared.command_line import main
+from shared.command_line.commands import main
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from shared.command_line import main
+from shared.command_line.commands import main
 from shared.datasets.chunks import open_chunks
 from shared.federated.task import Task
 from shared.federated.weights import write_weights
@@ -141,7 +141,7 @@ def test_a_version_is_measured(federation: Federation) -> None:
         ([], "letters", "holds the label 9, but the task has only 6 classes"),
         (["--data=nowhere"], "mnist", r"nowhere holds no data set\. Put there MNIST's files"),
         ([f"--server=http://127.0.0.1:{free_port()}"], "mnist", "cannot be reached .* Start it"),
-        (["--server=nonsense"], "mnist", "cannot be reached"),
+        (["--server=nonsense"], "mnist", "'nonsense' is no address such as http://"),
     ],
 )
 def test_what_is_wrong_is_told_in_one_line(
@@ -200,7 +200,10 @@ def test_version_is_latest_or_a_number() -> None:
 
 
 def test_other_commands_load_neither_tensorflow_nor_opencv() -> None:
-    code = "import sys, shared.command_line; print(sorted({'tensorflow', 'cv2'} & {*sys.modules}))"
+    code = (
+        "import sys, shared.command_line.commands; "
+        "print(sorted({'tensorflow', 'cv2'} & {*sys.modules}))"
+    )
     answer = subprocess.run(
         [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60
     )

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from click.testing import CliRunner
 
-from shared.command_line import main as fedbell
+from shared.command_line.commands import main as fedbell
 from tests.hostile.house import main_server
 from tests.hostile.slow import head
 from tests.server import Server

@@ -9,39 +9,21 @@ from tenacity import (
     RetryCallState,
     Retrying,
     retry_if_exception,
-    sleep_using_event,
     stop_after_attempt,
     stop_when_event_set,
-    wait_random_exponential,
 )
-from tenacity.wait import wait_base
 
 from shared.device.client.display import Display
+from shared.device.client.pauses import Pauses
 from shared.device.client.settings import ClientSettings
 from shared.device.connection import NoMainServer
 from shared.device.greeting import Greeting
 from shared.device.main_server_client import MainServer
 from shared.device.offline import is_passing
+from shared.device.unreachable import is_refusal_of_tls
 from shared.errors import FedbellError
 
-#: The first pause is at most so long, in seconds.
-_FIRST_PAUSE = 1.0
-
 _Answer = TypeVar("_Answer")
-
-
-class _Pause(wait_base):
-    """Random and longer each time, and as long as the main server asks for; never longer than
-    ``most`` seconds."""
-
-    def __init__(self, most: float) -> None:
-        self._most = most
-        self._random = wait_random_exponential(_FIRST_PAUSE, most)
-
-    def __call__(self, retry_state: RetryCallState) -> float:
-        error = retry_state.outcome.exception() if retry_state.outcome else None
-        asked = (error.retry_after or 0) if isinstance(error, FedbellError) else 0
-        return max(self._random(retry_state), min(asked, self._most))
 
 
 class Stopped(FedbellError):
@@ -52,10 +34,21 @@ class Stopped(FedbellError):
 
 
 class Unavailable(FedbellError):
-    """The main server did not take a call, however often it was tried."""
+    """The main server did not take a call, however often it was tried.
+
+    Args:
+        detail: why, the last time.
+        what: the call could not do, such as "push the update".
+        seconds: after which it may be tried again.
+    """
 
     status = 503
     title = "The main server does not answer"
+
+    def __init__(self, detail: str, what: str, seconds: float) -> None:
+        super().__init__(detail)
+        self.what = what
+        self.seconds = seconds
 
 
 class Calls:
@@ -76,6 +69,7 @@ class Calls:
         self._main_server = main_server
         self._display = display
         self._stopping = stopping
+        self._pauses = Pauses(settings.max_wait_seconds)
 
     def greet(self, beat: Callable[[], Greeting]) -> Greeting:
         """A heartbeat that has to come through. Raises Unavailable, Stopped, RemoteProblem."""
@@ -105,18 +99,22 @@ class Calls:
 
         return self._persist("push the update", send)
 
+    def rest(self, error: Unavailable) -> None:
+        """Pause after a call that was tried in vain, where all there is to do is to try again."""
+        self._tell(error.what, error.detail, error.seconds)
+        self._stopping.wait(error.seconds)
+
     def _persist(self, what: str, call: Callable[[], _Answer]) -> _Answer:
         def tell(attempt: RetryCallState) -> None:
             error = attempt.outcome.exception() if attempt.outcome else None
-            pause = attempt.next_action.sleep if attempt.next_action else 0.0
-            self._display.waits(f"could not {what}: {_shortly(error)}", pause)
+            self._tell(what, _shortly(error), self._pauses.last)
 
         retrying = Retrying(
             stop=stop_after_attempt(self._settings.max_retries)
             | stop_when_event_set(self._stopping),
-            wait=_Pause(self._settings.max_wait_seconds),
+            wait=self._pauses,
             retry=retry_if_exception(is_passing),
-            sleep=sleep_using_event(self._stopping),
+            sleep=self._pause,
             before_sleep=tell,
             reraise=True,
         )
@@ -128,15 +126,24 @@ class Calls:
             if self._stopping.is_set():
                 raise Stopped("The client was stopped.") from error
             if not is_passing(error):
+                self._pauses.reset()
                 raise
-            raise Unavailable(_shortly(error)) from error
+            raise Unavailable(_shortly(error), what, self._pauses.last) from error
+        self._pauses.reset()
         self._display.works()
         return answer
+
+    def _pause(self, seconds: float) -> None:
+        if self._stopping.wait(seconds):
+            raise Stopped("The client was stopped.")
+
+    def _tell(self, what: str, why: str, seconds: float) -> None:
+        self._display.waits(f"could not {what}: {why}", seconds)
 
 
 def is_wrong_address(error: BaseException | None) -> bool:
     """Whether what a call failed with stays as it is until a person does something."""
-    return isinstance(error, NoMainServer) or "CERTIFICATE_VERIFY_FAILED" in str(error)
+    return isinstance(error, NoMainServer) or is_refusal_of_tls(str(error))
 
 
 def _shortly(error: BaseException | None) -> str:

@@ -122,6 +122,7 @@ class Loop:
                     return
                 if is_wrong_address(error.__cause__):
                     raise self._wrong_address(error.detail) from error
+                self._calls.rest(error)
             except RemoteProblem as error:
                 if error.as_problem()["status"] == _NOT_FOUND:
                     raise self._wrong_address("there is no main server of Fedbell") from error
@@ -192,10 +193,15 @@ class Loop:
             pending = own.model_copy(update={"is_acknowledged": False})
             self._state.keep(own=pending, answered=None)
 
-    def _meet_again(self) -> None:
-        """After a refusal that may mean that the main server began anew."""
-        self._calls.greet(self._heartbeat.beat)
+    def _meet_again(self) -> bool:
+        """After a refusal that may mean that the main server began anew; whether it was heard."""
+        try:
+            self._calls.greet(self._heartbeat.beat)
+        except Unavailable as error:
+            self._calls.rest(error)
+            return False
         self._take_news()
+        return True
 
     def _push(self, own: Own) -> bool:
         """Send the pending update; False: the main server is away, and it stays."""
@@ -250,8 +256,7 @@ class Loop:
                 self._meet_again()  # raises if this client is really not wanted
                 return None
             except UnfitModel:
-                self._meet_again()
-                if self._progress.federation == federation:
+                if self._meet_again() and self._progress.federation == federation:
                     raise
                 return None
         base = self._progress.base
@@ -268,8 +273,10 @@ class Loop:
         )
         pulled = base.as_start() if base else None
         start = {"own": own, "pulled": pulled, None: None}[which]
-        how = "Trains on with the weights that are here" if start else "Goes on trying"
-        self._display.say(f"{error.detail}. {how}.")
+        if start:
+            self._display.say(f"{error.detail}. Trains on with the weights that are here.")
+        else:
+            self._calls.rest(error)
         return start
 
     def _train(self, start: Own) -> None:

@@ -13,6 +13,7 @@ from types import FrameType
 
 from shared.datasets.chunks import open_chunks
 from shared.device.client.calls import Calls
+from shared.device.client.disk import disk_problems
 from shared.device.client.display import Display, LineDisplay, TerminalDisplay
 from shared.device.client.heartbeat import Heartbeat
 from shared.device.client.learning import Learning
@@ -50,11 +51,12 @@ def run_client(settings: ClientSettings) -> None:
         os.environ.setdefault(name, value)
     # The display tells what a person has to know.
     logging.getLogger("shared").setLevel(logging.ERROR)
-    state = ClientState(settings.state_directory, settings.task)
-    with _display(settings.id) as display, _says_what_is_wrong_with_data(display):
-        _Client(settings, state, display).run()
-        display.say(_bye(settings, state))
-    state.close()
+    with disk_problems(settings):
+        state = ClientState(settings.state_directory, settings.task)
+        with _display(settings.id) as display, _says_what_is_wrong_with_data(display):
+            _Client(settings, state, display).run()
+            display.say(_bye(settings, state))
+        state.close()
 
 
 class _Client:

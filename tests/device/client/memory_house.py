@@ -33,6 +33,8 @@ class House:
         self.state = directory / "state"
         self.server = FakeMainServer(directory / "server", task)
         self.heartbeat: Heartbeat
+        #: What a run takes to know when it is to end, and to pause.
+        self.make_event: Callable[[], threading.Event] = threading.Event
         self.settings = ClientSettings(
             id="alice",
             main_server_url="http://127.0.0.1:1",
@@ -45,7 +47,7 @@ class House:
 
     def run(self, until: Callable[[], bool], fate: Fate | None = None) -> None:
         """One process: it ends when ``until`` is true after a call, or is killed."""
-        stopping = threading.Event()
+        stopping = self.make_event()
         self.server.fate = fate or Fate()
         state = ClientState(self.state, self.settings.task)
         main_server: Any = self.server

@@ -10,8 +10,8 @@ import safetensors.numpy
 from tenacity import RetryCallState, Retrying
 
 from shared.device.client import pulling, state
-from shared.device.client.calls import _Pause
 from shared.device.client.learner import training_seed
+from shared.device.client.pauses import Pauses
 from shared.device.client.state import ClientState
 from shared.device.connection import MainServerAway, NoMainServer
 from shared.device.remote import RemoteProblem
@@ -288,9 +288,10 @@ def test_an_address_of_something_else_is_told(tmp_path: Path) -> None:
 
 def test_a_pause_is_as_long_as_the_main_server_asks_for() -> None:
     for asked, most, expected in ((30, 60, 30), (30, 7, 7)):
-        pause = _Pause(most)
+        pause = Pauses(most)
         state = RetryCallState(Retrying(), None, (), {})
         state.set_exception((RemoteProblem, RemoteProblem({"status": 503}, asked), None))
         assert pause(state) == expected
     state.set_exception((RemoteProblem, RemoteProblem({"status": 503}), None))
+    pause.reset()
     assert pause(state) <= 1
