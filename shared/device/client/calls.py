@@ -99,6 +99,11 @@ class Calls:
 
         return self._persist("push the update", send)
 
+    def has_worked(self) -> None:
+        """The client has trained since the last failure: that was pause enough, so the next one is
+        the first again. While it trains on, the main server is asked once in a while all the same."""
+        self._pauses.reset()
+
     def rest(self, error: Unavailable) -> None:
         """Pause after a call that was tried in vain, where all there is to do is to try again."""
         self._tell(error.what, error.detail, error.seconds)

@@ -310,6 +310,7 @@ class Loop:
         )
         following = chunk + 1 if chunk < last else first
         self._state.keep(own=own, sequence=number, next_chunk=following)
+        self._calls.has_worked()
 
     def _prepared(self) -> Learning:
         if self._learner is None:

@@ -1,4 +1,4 @@
-"""How long a client pauses after a call that failed: longer each time, until one succeeds."""
+"""How long a client pauses after a call that failed: longer each time."""
 
 from tenacity import RetryCallState, wait_random_exponential
 from tenacity.wait import wait_base
@@ -12,8 +12,9 @@ _FIRST_PAUSE = 1.0
 class Pauses(wait_base):
     """Random and longer each time, and as long as the main server asks for.
 
-    Failures are counted over all calls of a client. If each began to count anew, one that does
-    nothing but call would come back every few seconds, for ever.
+    Failures are counted over all calls of a client, until one comes through or it has trained. If
+    each call began to count anew, a client that does nothing but call would come back every few
+    seconds, for ever.
 
     Args:
         most: no pause is longer, in seconds.
@@ -39,5 +40,5 @@ class Pauses(wait_base):
         return self.last
 
     def reset(self) -> None:
-        """A call came through: the next failure is the first again."""
+        """The next failure is the first again."""
         self._failures = 0
