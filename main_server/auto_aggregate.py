@@ -3,7 +3,8 @@
 For tasks that say ``auto_aggregate``, for rounds with a deadline, and for those that take the
 first updates. Each process looks after the updates it received, after the deadline of the open
 round, and when it starts after what a killed one left. Whoever has the task's turn first makes
-the version; the others find nothing to do. What fails is tried again, after pauses that grow.
+the version; the others find nothing to do. What fails is tried again, after pauses that grow;
+while the database is away, only up to the time after which it looks anyway.
 
 A process that took the last update may die for good, and another one open a round. So each looks
 once in three heartbeats besides, a query or two; otherwise it sleeps until the next deadline. A
@@ -25,12 +26,15 @@ from main_server.store.rounds import Rounds
 from main_server.store.tables import Round
 from shared.errors import FedbellError
 from shared.federated.task import Task
+from shared.web.database import DatabaseAway
 from shared.web.jobs import Jobs
 
 _log = logging.getLogger(__name__)
 
 _FIRST_PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 300.0
+#: How long :meth:`AutoAggregate.stop` waits for a step that goes on.
+_STOP_SECONDS = 10.0
 
 
 def ends_by_itself(task: Task) -> bool:
@@ -73,6 +77,8 @@ class AutoAggregate:
         self._jobs = jobs
         self._look_seconds = look_seconds
         self._came: dict[str, threading.Event] = {}
+        self._threads: list[threading.Thread] = []
+        self._stopped = False
 
     def start(self, tasks: Iterable[Task]) -> None:
         """Look after those of ``tasks`` that want it, first after what is there already."""
@@ -80,12 +86,22 @@ class AutoAggregate:
             if ends_by_itself(task):
                 self._came[task.name] = threading.Event()
                 self._came[task.name].set()
-                threading.Thread(
+                thread = threading.Thread(
                     target=self._look_after,
                     args=(task,),
                     name=f"auto-aggregate-{task.name}",
                     daemon=True,
-                ).start()
+                )
+                self._threads.append(thread)
+                thread.start()
+
+    def stop(self) -> None:
+        """Look after nothing any more; what goes on may end first, within a while."""
+        self._stopped = True
+        for came in self._came.values():
+            came.set()
+        for thread in self._threads:
+            thread.join(_STOP_SECONDS)
 
     def update_came(self, task: Task) -> None:
         """An update of ``task`` is stored; it returns at once."""
@@ -97,10 +113,11 @@ class AutoAggregate:
         while True:
             is_new = came.wait(self._sleep_seconds(task, pause))
             came.clear()  # before looking: what comes from now on is looked at again
-            if self._succeeds(task, again=not is_new and pause is not None):
-                pause = None
-            else:
-                pause = min(2 * pause, _LONGEST_PAUSE_SECONDS) if pause else _FIRST_PAUSE_SECONDS
+            if self._stopped:
+                return
+            longest = self._try(task, again=not is_new and pause is not None)
+            grown = 2 * pause if pause else _FIRST_PAUSE_SECONDS
+            pause = None if longest is None else min(grown, longest)
 
     def _sleep_seconds(self, task: Task, pause: float | None) -> float:
         """How long nothing has to be looked at, unless an update comes."""
@@ -110,28 +127,36 @@ class AutoAggregate:
             return longest
         try:
             newest = self._rounds.newest(task.name)
+        except DatabaseAway:  # it has told so, in a line
+            return pause or _FIRST_PAUSE_SECONDS
         except Exception:  # noqa: BLE001 - the next time may fare better
             _log.exception("looking for the deadline of %s", task.name)
-            return _FIRST_PAUSE_SECONDS
+            return pause or _FIRST_PAUSE_SECONDS
         waits = newest is not None and newest.status in (OPEN, AGGREGATED)
         if newest is None or not waits or newest.deadline is None:
             return min(whole, longest)
         left = newest.deadline - time.time()
         return min(left, longest) if left > 0 else longest  # overdue: it waits for updates
 
-    def _succeeds(self, task: Task, *, again: bool) -> bool:
-        """Whether nothing is left to do. It never raises."""
+    def _try(self, task: Task, *, again: bool) -> float | None:
+        """Do what there is to do; None when nothing is left. It never raises.
+
+        Returns:
+            How long, in seconds, the pause before the next try may grow.
+        """
         try:
             if again and not self._may_succeed(task):
-                return False
+                return _LONGEST_PAUSE_SECONDS
             self._aggregate_what_came(task)
+        except DatabaseAway:  # it has told so, in a line; a look costs little when it is back
+            return self._look_seconds
         except FedbellError as error:  # it is in the job's row
             _log.warning("aggregating %s by itself: %s", task.name, error.detail)
-            return False
+            return _LONGEST_PAUSE_SECONDS
         except Exception:  # noqa: BLE001 - the next time may fare better
             _log.exception("aggregating %s by itself", task.name)
-            return False
-        return True
+            return _LONGEST_PAUSE_SECONDS
+        return None
 
     def _may_succeed(self, task: Task) -> bool:
         """Whether another try makes sense: nothing can be sent out while no device is there."""

@@ -98,6 +98,7 @@ class MainServer:
             self.rounds, self.steps, self.jobs, settings.lost_after_seconds
         )
         self.auto_aggregate.start(self.tasks.values())
+        self.database.before_closing(self.auto_aggregate.stop)
         self.calls = Calls(self.jobs)
 
     def task(self, name: str | None) -> Task:

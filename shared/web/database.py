@@ -1,7 +1,7 @@
 """The store: SQLite by default, PostgreSQL by its address; ready for several processes at once."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,7 @@ class Database:
         self._reading = reading(self._engine)
         self._durable = writing(self._engine, durable=True)
         self._passing = writing(self._engine, durable=False)
+        self._ends: list[Callable[[], None]] = []
         try:
             for attempt in Retrying(
                 retry=retry_if_exception_type(DatabaseAway),
@@ -112,8 +113,14 @@ class Database:
         ):
             yield session
 
+    def before_closing(self, end: Callable[[], None]) -> None:
+        """Call ``end`` when this is closed: who looks by itself, in a thread, ends that thread."""
+        self._ends.append(end)
+
     def close(self) -> None:
         """Close all connections; those that a thread has, once it gives them back."""
+        for end in self._ends:
+            end()
         event.listen(self._engine.pool, "checkin", _close_for_good)
         self._engine.dispose()
 

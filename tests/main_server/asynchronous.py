@@ -15,6 +15,7 @@ from main_server.settings import MainServerSettings
 from shared.federated.weights import Array
 
 from .conftest import ThinDevice, initial_weights
+from .stores import STORES
 
 TASKS = """
 [tasks.fedasync]
@@ -40,15 +41,19 @@ keep = {last = 2}
 
 
 @pytest.fixture
-def make_app(state: Path, tmp_path: Path) -> Callable[..., APIFlask]:
+def make_app(state: Path, tmp_path: Path, database_url: str) -> Callable[..., APIFlask]:
     """Another process of the main server, as it were: an app on the same state."""
     file = tmp_path / "tasks.toml"
 
     def make(tasks: str = TASKS) -> APIFlask:
         file.write_text(tasks)
-        return create_app(
-            MainServerSettings(state_directory=state, tasks_file=file, first_version_seconds=0)
+        settings = MainServerSettings(
+            state_directory=state,
+            tasks_file=file,
+            database_url=database_url,
+            first_version_seconds=0,
         )
+        return STORES.end_with_the_test(create_app(settings))
 
     return make
 

@@ -21,6 +21,8 @@ from main_server.store.opening import sqlite_url
 from shared.federated.weights import Array, Schema
 from shared.web.engines import parse_url
 
+from .stores import STORES
+
 BACKBONE = hashlib.sha256(b"a backbone").hexdigest()
 
 TASKS = """
@@ -35,24 +37,33 @@ min_updates = 2
 
 
 #: The files whose tests run on SQLite and on PostgreSQL: what they ask of the store is all it does.
+#: In them, tests marked with ``one_database`` are about something else, and run on SQLite.
 ON_BOTH_DATABASES = {
+    "test_asynchronous",
+    "test_auto_aggregate",
     "test_device_steps",
     "test_events",
     "test_jobs",
     "test_offers",
+    "test_presence",
+    "test_pruning",
+    "test_refusals",
     "test_round_ends",
+    "test_round_ends_in_time",
     "test_rounds",
+    "test_stand_ins",
     "test_versions",
+    "test_went_back",
 }
 #: Kinds of events that tell of what was refused, as they stand in a row.
 REFUSALS = ("'device_refused'", "'join_refused'", "'refused'", "'job_failed'", "'update_refused'")
-#: Where the store of a state directory is, unless it lies in it.
-_ADDRESSES: dict[Path, str] = {}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     module = metafunc.module.__name__.rpartition(".")[2]
-    if "database_url" in metafunc.fixturenames and module in ON_BOTH_DATABASES:
+    is_of_one = metafunc.definition.get_closest_marker("one_database") is not None
+    is_asked = "database_url" in metafunc.fixturenames and not is_of_one
+    if is_asked and module in ON_BOTH_DATABASES:
         metafunc.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 
 
@@ -61,40 +72,38 @@ def state(tmp_path: Path) -> Path:
     return tmp_path / "state"
 
 
+@pytest.fixture(autouse=True)
+def _stores() -> Iterator[None]:
+    with STORES.of_a_test():
+        yield
+
+
 @pytest.fixture
-def database_url(request: pytest.FixtureRequest, state: Path) -> Iterator[str]:
+def database_url(request: pytest.FixtureRequest, state: Path) -> str:
     """Where the store is: empty for a file in the state directory."""
-    if getattr(request, "param", "sqlite") == "sqlite":
-        yield ""
-        return
-    with request.getfixturevalue("postgresql").database() as url:
-        _ADDRESSES[state] = url
-        yield url
-        del _ADDRESSES[state]
+    if getattr(request, "param", "sqlite") == "postgresql":
+        STORES.lie_in(request.getfixturevalue("postgresql"))
+    return STORES.address(state)
 
 
 @pytest.fixture
-def make_app(state: Path, tmp_path: Path, database_url: str) -> Iterator[Callable[..., APIFlask]]:
+def make_app(state: Path, tmp_path: Path, database_url: str) -> Callable[..., APIFlask]:
     """Another process of the main server, as it were: an app on the same state."""
     tasks = tmp_path / "tasks.toml"
     tasks.write_text(TASKS)
-    made: list[APIFlask] = []
 
     def make(**settings: Any) -> APIFlask:
         told: dict[str, Any] = {"first_version_seconds": 0, "database_url": database_url} | settings
         told |= {"state_directory": state, "tasks_file": tasks}
-        made.append(create_app(MainServerSettings(**told)))
-        return made[-1]
+        return STORES.end_with_the_test(create_app(MainServerSettings(**told)))
 
-    yield make
-    for app in made:
-        app.extensions["fedbell"].database.close()
+    return make
 
 
 @contextmanager
 def store_of(state: Path) -> Iterator[Connection]:
     """A connection to the store of a state directory, committed at the end."""
-    engine = create_engine(parse_url(_ADDRESSES.get(state) or sqlite_url(state)))
+    engine = create_engine(parse_url(STORES.address(state) or sqlite_url(state)))
     with engine.begin() as connection:
         yield connection
     engine.dispose()

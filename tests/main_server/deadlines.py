@@ -8,6 +8,8 @@ from flask.testing import FlaskClient
 from main_server import create_app
 from main_server.settings import MainServerSettings
 
+from .stores import STORES
+
 _TASKS = """
 [tasks.digits]
 classes = ["0", "1"]
@@ -26,6 +28,7 @@ def open_server(
     """Another process of a main server, as it were, whose task digits has these ``rounds``."""
     tasks = directory / "tasks.toml"
     tasks.write_text(_TASKS.format(rounds=rounds, min_updates=min_updates, extra=extra))
+    state = directory / "state"
     told: dict[str, Any] = {"first_version_seconds": 0} | settings
-    told |= {"state_directory": directory / "state", "tasks_file": tasks}
-    return create_app(MainServerSettings(**told)).test_client()
+    told |= {"state_directory": state, "tasks_file": tasks, "database_url": STORES.address(state)}
+    return STORES.end_with_the_test(create_app(MainServerSettings(**told))).test_client()

@@ -37,12 +37,18 @@ asynchronous = {rule = "fedbuff", buffer_size = 5, most_staleness = 10}
 
 
 @contextmanager
-def served(directory: Path) -> Iterator[Server]:
-    """A real main server of several workers; stopped at the end."""
+def served(directory: Path, database_url: str = "") -> Iterator[Server]:
+    """A real main server of several workers; stopped at the end.
+
+    Args:
+        database_url: of its store; empty: a file in its state directory.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     tasks = directory / "tasks.toml"
     tasks.write_text(TASKS)
     environment = {"TASKS_FILE": str(tasks), "WORKERS": "2", "THREADS": "16"}
+    if database_url:
+        environment["DATABASE_URL"] = database_url
     server = Server("main_server.wsgi:app", directory, environment)
     try:
         server.start()

@@ -1,6 +1,5 @@
 """Asynchronous tasks: what an update that arrives does, and which ones count."""
 
-import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import numpy as np
 import pytest
 from apiflask import APIFlask
 from flask.testing import FlaskClient
+from sqlalchemy import text
 
 from main_server.rounds import ABANDONED, DISTRIBUTED, OPEN
 
@@ -22,7 +22,7 @@ from .asynchronous import (
     newest,
     push,
 )
-from .conftest import ThinDevice, initial_weights, snapshot
+from .conftest import ThinDevice, initial_weights, snapshot, store_of
 from .page import look
 
 __all__ = ["make_app"]
@@ -34,11 +34,8 @@ def device(client: FlaskClient) -> ThinDevice:
 
 
 def rows(state: Path, query: str) -> list[Any]:
-    connection = sqlite3.connect(state / "main_server.db")
-    try:
-        return connection.execute(query).fetchall()
-    finally:
-        connection.close()
+    with store_of(state) as connection:
+        return [*map(tuple, connection.execute(text(query)))]
 
 
 def test_an_update_is_the_next_version_at_once(device: ThinDevice, state: Path) -> None:
@@ -78,7 +75,7 @@ def test_running_average_counts_samples(client: FlaskClient, state: Path) -> Non
     assert kernel(device) == [6.0] * 6  # version 0 was trained on nothing
     push(device, 2.0, base=0, samples=10)
     assert kernel(device) == [5.0] * 6  # (30 * 6 + 10 * 2) / 40
-    assert rows(state, "SELECT state FROM versions ORDER BY version") == [
+    assert rows(state, "SELECT CAST(state AS TEXT) FROM versions ORDER BY version") == [
         (None,),
         ('{"num_samples": 30}',),
         ('{"num_samples": 40}',),
@@ -125,6 +122,7 @@ def test_all_updates_of_a_buffer_are_told(client: FlaskClient) -> None:
     assert "1,010" in compared.text
 
 
+@pytest.mark.one_database
 def test_the_description_tells_of_further_updates(client: FlaskClient) -> None:
     paths = client.get("/openapi.json").json["paths"]
     found = paths["/rounds"]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
@@ -256,6 +254,7 @@ def test_who_stands_out_is_told_and_counts(device: ThinDevice, state: Path) -> N
     assert newest(device) == 7
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize("task", ["fedasync", "fedbuff"])
 def test_a_change_that_no_training_makes_is_refused(client: FlaskClient, task: str) -> None:
     device = enrolled(client, task)

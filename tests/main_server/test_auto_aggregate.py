@@ -18,6 +18,7 @@ from tests.server import wait_until
 
 from .answering_device import AnsweringDevice
 from .conftest import initial_weights
+from .stores import STORES
 
 _TASKS = """
 [tasks.digits]
@@ -29,16 +30,19 @@ min_updates = {}
 
 
 @pytest.fixture
-def open_client(tmp_path: Path) -> Callable[..., FlaskClient]:
+def open_client(tmp_path: Path, database_url: str) -> Callable[..., FlaskClient]:
     """Another process of a main server that aggregates by itself, as it were."""
 
     def open_it(min_updates: int = 1, by_itself: str = "true") -> FlaskClient:
         tasks = tmp_path / "tasks.toml"
         tasks.write_text(_TASKS.format(by_itself, min_updates))
         settings = MainServerSettings(
-            state_directory=tmp_path / "state", tasks_file=tasks, first_version_seconds=0
+            state_directory=tmp_path / "state",
+            tasks_file=tasks,
+            database_url=database_url,
+            first_version_seconds=0,
         )
-        return create_app(settings).test_client()
+        return STORES.end_with_the_test(create_app(settings)).test_client()
 
     return open_it
 
@@ -114,6 +118,7 @@ def test_with_all_updates_it_is_the_mean_of_them(
         np.testing.assert_allclose(newest(client)[name], array + 2.5, rtol=1e-6)
 
 
+@pytest.mark.one_database
 def test_a_button_changes_nothing_about_how_it_counts(
     open_client: Callable[..., FlaskClient],
     make_devices: Callable[[FlaskClient], list[AnsweringDevice]],
@@ -200,6 +205,7 @@ def test_a_version_that_no_device_took_is_sent_again(
     assert failed_jobs(client) <= 3
 
 
+@pytest.mark.one_database
 def test_while_no_device_is_there_nothing_is_sent_again(
     open_client: Callable[..., FlaskClient],
     make_devices: Callable[[FlaskClient], list[AnsweringDevice]],

@@ -1,5 +1,6 @@
 """What must not grow with the number of devices."""
 
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -14,11 +15,13 @@ DEVICES = 6
 
 @pytest.fixture
 def updates_read() -> Iterator[list[ReceivedUpdate]]:
-    """Every row of an update that is read from the store."""
+    """Every row of an update that this thread reads from the store."""
     read: list[ReceivedUpdate] = []
+    here = threading.get_ident()
 
     def note(update: ReceivedUpdate, query: object) -> None:
-        if query is not None:  # None: made by a merge, of nothing that was stored
+        # None: made by a merge, of nothing that was stored.
+        if query is not None and threading.get_ident() == here:
             read.append(update)
 
     event.listen(ReceivedUpdate, "load", note)

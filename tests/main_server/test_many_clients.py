@@ -4,8 +4,8 @@ What was acknowledged counts exactly once, versions only grow, and the recorded 
 gives the same weights again, to the last bit. ``FEDBELL_LONG=1`` lets them work for two minutes.
 """
 
+import json
 import os
-import sqlite3
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -13,10 +13,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from safetensors.numpy import load
+from sqlalchemy import create_engine, text
 
+from main_server.store.opening import sqlite_url
 from shared.federated.aggregation import (
     ASYNCHRONOUS_STRATEGIES,
     NUM_SAMPLES,
@@ -26,6 +27,7 @@ from shared.federated.aggregation import (
 from shared.federated.policies import AsynchronousSettings
 from shared.federated.update import Update
 from shared.federated.weights import Array
+from shared.web.engines import parse_url
 from tests.server import Server, wait_until
 
 from .many_clients import Client, Pushed, first_weights, let_work, served
@@ -41,9 +43,15 @@ SETTINGS = {
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize(("number", "kills"), [(64, 0), (64 if LONG else 16, 2)])
-def test_many_clients_at_once(tmp_path: Path, number: int, kills: int) -> None:
-    with served(tmp_path) as server:
+@pytest.mark.parametrize(
+    ("number", "kills", "database"),
+    [(64, 0, "sqlite"), (64, 0, "postgresql"), (64 if LONG else 16, 2, "sqlite")],
+)
+def test_many_clients_at_once(
+    request: pytest.FixtureRequest, tmp_path: Path, number: int, kills: int, database: str
+) -> None:
+    url = request.getfixturevalue("empty_postgresql") if database == "postgresql" else ""
+    with served(tmp_path, url) as server:
         clients = [Client(server, f"client{index}", "average") for index in range(number)]
         clients += [
             Client(server, f"buffering{index}", "buffered") for index in range(BUFFERED_CLIENTS)
@@ -107,25 +115,27 @@ def recorded(server: Server, task: str) -> list[dict[str, Any]]:
         SELECT rounds.number AS round, rounds.version, updates.number, updates.sha256,
                updates.device, updates.num_samples, updates.base_version, updates.weight
         FROM updates JOIN rounds ON rounds.id = updates.round_id
-        WHERE rounds.task = ? ORDER BY rounds.number, updates.number
+        WHERE rounds.task = :task ORDER BY rounds.number, updates.number
     """
-    connection = sqlite3.connect(server.state / "main_server.db")
-    connection.row_factory = sqlite3.Row
-    try:
-        return [dict(row) for row in connection.execute(query, [task])]
-    finally:
-        connection.close()
+    return read(server, query, task=task)
 
 
 def state_of(server: Server, task: str, version: int) -> Any:
-    connection = sqlite3.connect(server.state / "main_server.db")
+    query = "SELECT CAST(state AS TEXT) AS told FROM versions WHERE task = :task AND version = :n"
+    (row,) = read(server, query, task=task, n=version)
+    return json.loads(row["told"])
+
+
+def read(server: Server, query: str, **values: Any) -> list[dict[str, Any]]:
+    """Rows of its store, wherever that is."""
+    engine = create_engine(
+        parse_url(server.environment.get("DATABASE_URL") or sqlite_url(server.state))
+    )
     try:
-        ((told,),) = connection.execute(
-            "SELECT state FROM versions WHERE task = ? AND version = ?", [task, version]
-        ).fetchall()
+        with engine.connect() as connection:
+            return [dict(row) for row in connection.execute(text(query), values).mappings()]
     finally:
-        connection.close()
-    return httpx.Response(200, text=told).json()
+        engine.dispose()
 
 
 def replayed(

@@ -20,8 +20,8 @@ NOW = time.time()
 
 
 @pytest.fixture
-def client(tmp_path: Path) -> FlaskClient:
-    return open_server(tmp_path, "number = 1", heartbeat_seconds=5)
+def client(tmp_path: Path, database_url: str) -> FlaskClient:
+    return open_server(tmp_path, "number = 1", heartbeat_seconds=5, database_url=database_url)
 
 
 def ready(database: Database, seen_since: float) -> list[str]:

@@ -1,7 +1,6 @@
 """Which versions keep their file, and what is said of those that do not."""
 
 import os
-import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,13 +10,14 @@ from apiflask import APIFlask
 from flask.testing import FlaskClient
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import text
 
 from main_server.store.pruning import LOOK_EVERY, superfluous
 from shared.federated.policies import KeepSettings
 from shared.federated.task import Task
 
 from .asynchronous import enrolled, kernel, make_app, newest, push
-from .conftest import ThinDevice
+from .conftest import ThinDevice, store_of
 
 __all__ = ["make_app"]
 
@@ -100,6 +100,7 @@ def test_old_versions_go(device: ThinDevice, state: Path) -> None:
     assert len(device.client.get("/rounds?task=fedasync").json["rounds"]) == 34
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize(
     ("method", "path"),
     [
@@ -117,6 +118,7 @@ def test_what_is_gone_is_told(device: ThinDevice, method: str, path: str) -> Non
     assert newest(device) == 34
 
 
+@pytest.mark.one_database
 def test_pages_go_on(device: ThinDevice) -> None:
     client = device.client
     page = client.get("/weights?task=fedasync&version=7", headers=PAGE)
@@ -127,6 +129,7 @@ def test_pages_go_on(device: ThinDevice) -> None:
         assert client.get(f"{path}{mark}task=fedasync", headers=PAGE).status_code == 200, path
 
 
+@pytest.mark.one_database
 def test_who_reads_it_reads_it_to_its_end(device: ThinDevice) -> None:
     """A version that is pruned while it is sent."""
     client = device.client
@@ -138,6 +141,7 @@ def test_who_reads_it_reads_it_to_its_end(device: ThinDevice) -> None:
     answer.close()
 
 
+@pytest.mark.one_database
 def test_a_file_that_goes_between_looking_and_opening(device: ThinDevice, state: Path) -> None:
     for file in (state / "models" / "fedasync").glob("33-*"):
         file.unlink()
@@ -170,11 +174,9 @@ def test_what_a_kill_left_goes_at_the_next_start(
     state: Path, make_app: Callable[..., APIFlask]
 ) -> None:
     folder = state / "models" / "fedasync"
-    connection = sqlite3.connect(state / "main_server.db")
-    (sha256,) = connection.execute(
-        "SELECT sha256 FROM versions WHERE task = 'fedasync' AND version = 7"
-    ).fetchone()
-    connection.close()
+    query = text("SELECT sha256 FROM versions WHERE task = 'fedasync' AND version = 7")
+    with store_of(state) as connection:
+        sha256 = connection.execute(query).scalar_one()
     left = folder / f"7-{sha256[:16]}.safetensors"
     left.write_bytes(b"pruned, and not deleted")
     made = folder / "35-0123456789abcdef.safetensors"

@@ -118,6 +118,7 @@ BODIES: dict[str, tuple[Callable[[ThinDevice], bytes], int, str, str]] = {
 }
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize("case", BODIES)
 def test_a_bad_update_changes_nothing(device: ThinDevice, state: Path, case: str) -> None:
     body, status, kind, sentence = BODIES[case]
@@ -130,6 +131,7 @@ def test_a_bad_update_changes_nothing(device: ThinDevice, state: Path, case: str
     assert snapshot(state) == before
 
 
+@pytest.mark.one_database
 def test_a_body_above_the_cap(make_app: Callable[..., APIFlask], state: Path) -> None:
     app = make_app(most_upload_bytes=1000)
     device = ThinDevice(app.test_client(), "device1")
@@ -142,6 +144,7 @@ def test_a_body_above_the_cap(make_app: Callable[..., APIFlask], state: Path) ->
     assert snapshot(state) == before
 
 
+@pytest.mark.one_database
 def test_nothing_larger_than_the_network_is_taken(device: ThinDevice, state: Path) -> None:
     before = snapshot(state)
     response = device.send(bytes(2 * 1024 * 1024))
@@ -150,6 +153,7 @@ def test_nothing_larger_than_the_network_is_taken(device: ThinDevice, state: Pat
     assert snapshot(state) == before
 
 
+@pytest.mark.one_database
 def test_a_header_that_would_fill_the_memory(device: ThinDevice, state: Path) -> None:
     before = snapshot(state)
     response = device.send((2**40).to_bytes(8, "little") + b"{}")
@@ -158,6 +162,7 @@ def test_a_header_that_would_fill_the_memory(device: ThinDevice, state: Path) ->
     assert snapshot(state) == before
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize(
     "metrics", ["[" * 400, "[" * 100_000, '{"mood": 1}', json.dumps({"loss": [1] * 50})]
 )
@@ -218,6 +223,7 @@ def test_an_unknown_device_and_a_wrong_token(device: ThinDevice, state: Path) ->
     assert snapshot(state) == before
 
 
+@pytest.mark.one_database
 def test_a_token_that_could_be_guessed(client: FlaskClient) -> None:
     device = ThinDevice(client, "device1")
     device.token = "short"
@@ -240,6 +246,7 @@ def test_the_join_token(make_app: Callable[..., APIFlask]) -> None:
     assert device.status().status_code == 200  # enrolled: its own token is enough
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize(
     "url",
     [
@@ -261,6 +268,7 @@ def test_an_address_of_somebody_else_is_never_called(device: ThinDevice, url: st
     assert device.client.get("/devices").json["devices"][0]["url"] == "http://127.0.0.1:9"
 
 
+@pytest.mark.one_database
 def test_a_trusted_host_may_be_elsewhere(make_app: Callable[..., APIFlask]) -> None:
     device = ThinDevice(make_app(device_hosts="doorbell.example").test_client(), "device1")
     assert device.status(url="https://doorbell.example").status_code == 200
@@ -327,12 +335,14 @@ def test_distributing_before_aggregating(device: ThinDevice) -> None:
     assert "aggregate_models first" in response.json["detail"]
 
 
+@pytest.mark.one_database
 def test_an_unknown_task_names_the_known_ones(client: FlaskClient) -> None:
     for response in (client.post("/modeltrain?task=cats"), client.get("/rounds?task=cats")):
         assert response.status_code == 404
         assert "digits, parcels" in response.json["detail"]
 
 
+@pytest.mark.one_database
 def test_a_file_name_from_a_request_reaches_no_path(device: ThinDevice, state: Path) -> None:
     before = snapshot(state)
     for name in ("../../x", "/etc/passwd", "a/b", "..", "a\x00b", "x" * 100):
@@ -345,6 +355,7 @@ def test_a_file_name_from_a_request_reaches_no_path(device: ThinDevice, state: P
     assert snapshot(state) == before
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize(
     "body",
     [
@@ -364,6 +375,7 @@ def test_bodies_are_data_and_nothing_else(device: ThinDevice, body: str) -> None
     assert response.content_type == "application/problem+json"
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize("rounds", [0, -1, "many", 10**9])
 def test_a_bad_number_of_rounds(device: ThinDevice, rounds: Any) -> None:
     response = device.client.post("/run_rounds", json={"rounds": rounds})
@@ -397,6 +409,7 @@ def test_who_is_forgotten_meanwhile_needs_the_join_token_again(
     assert client.get("/devices").json["devices"] == []
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize(
     ("caller", "url", "address"),
     [
@@ -415,6 +428,7 @@ def test_one_address_is_told_in_several_ways(
     assert row.address == address
 
 
+@pytest.mark.one_database
 def test_a_call_through_a_unix_socket_has_no_address(make_app: Callable[..., APIFlask]) -> None:
     client = make_app().test_client()
     client.environ_base["REMOTE_ADDR"] = ""
@@ -428,6 +442,7 @@ def test_a_call_through_a_unix_socket_has_no_address(make_app: Callable[..., API
     assert ThinDevice(client, "device2").status().status_code == 200
 
 
+@pytest.mark.one_database
 def test_a_body_that_is_no_json_and_is_not_told_to_be(client: FlaskClient) -> None:
     for kind in ("text/plain", "multipart/form-data; boundary=x"):
         refused = client.post("/run_rounds", data="rounds: 1", content_type=kind)

@@ -20,6 +20,8 @@ from .conftest import ThinDevice, initial_weights
 from .deadlines import open_server
 from .page import look
 
+pytestmark = pytest.mark.usefixtures("database_url")
+
 Devices = Callable[[FlaskClient, int], list[AnsweringDevice]]
 
 
@@ -96,6 +98,7 @@ def test_at_its_deadline_a_round_is_made_of_what_is_here(
     assert in_task(client, "device1")["failures"] == 0
 
 
+@pytest.mark.one_database
 def test_whole_rounds_go_on_without_who_is_lost(tmp_path: Path, make_devices: Devices) -> None:
     """Its deadline ends each round; whoever fails three times is rested, and tried again."""
     client = open_server(tmp_path, "deadline_seconds = 2\nrest_after = 2\nrest_rounds = 2")
@@ -117,6 +120,7 @@ def test_whole_rounds_go_on_without_who_is_lost(tmp_path: Path, make_devices: De
     )
 
 
+@pytest.mark.one_database
 def test_with_fewer_than_its_quorum_it_stays_open_until_that_is_here(
     tmp_path: Path, make_devices: Devices
 ) -> None:
@@ -375,6 +379,7 @@ def test_what_a_promotion_took_back_stays_away(tmp_path: Path, make_devices: Dev
     assert second.send(fresh).status_code == 200, "late, and of what was promoted"
 
 
+@pytest.mark.one_database
 def test_somebody_wakes_a_device(tmp_path: Path, make_devices: Devices) -> None:
     client = open_server(tmp_path, "rest_after = 1\nrest_rounds = 5")
     _, second = make_devices(client, 2)
@@ -393,6 +398,7 @@ def test_somebody_wakes_a_device(tmp_path: Path, make_devices: Devices) -> None:
     assert client.post("/run_rounds", json={"rounds": 1}).json["rounds"][0]["updates"] == 2
 
 
+@pytest.mark.one_database
 def test_when_all_are_rested_they_are_asked(tmp_path: Path, make_devices: Devices) -> None:
     client = open_server(tmp_path, "rest_after = 1\nrest_rounds = 100", min_updates=2)
     _, second = make_devices(client, 2)

@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import text
 
@@ -12,6 +13,8 @@ from tests.server import wait_until
 
 from .conftest import ThinDevice, store_of
 from .deadlines import open_server
+
+pytestmark = pytest.mark.usefixtures("database_url")
 
 NAMES = tuple(f"client{number}" for number in range(5))
 #: Some seconds that no test lasts.

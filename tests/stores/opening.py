@@ -1,5 +1,6 @@
 """Stores for tests: of earlier commits, written by their own code, and their tables compared."""
 
+import shutil
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ from shared.web.jobs import JobTables
 HERE = Path(__file__).parent
 #: Folders named after the commit whose code wrote what lies in them.
 EARLIER = sorted(path.name for path in HERE.iterdir() if (path / "device.sql").exists())
+#: Those in which a client's state directory is, too.
+CLIENTS = [commit for commit in EARLIER if (HERE / commit / "client").exists()]
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,14 @@ def write(commit: str, kind: str, file: Path) -> None:
     connection = sqlite3.connect(file)
     connection.executescript((HERE / commit / f"{kind}.sql").read_text(encoding="utf-8"))
     connection.close()
+
+
+def copy_main_server(commit: str, state: Path) -> Path:
+    """Copy the state directory of a main server of an earlier commit to ``state``, whole."""
+    others = shutil.ignore_patterns("*.sql", "client", "tasks.toml")
+    shutil.copytree(HERE / commit, state, ignore=others)
+    write(commit, "main_server", state / "main_server.db")
+    return state
 
 
 def rows(file: Path) -> dict[str, list[dict[str, Any]]]:

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from tests.main_server.conftest import snapshot
 from tests.postgresql import binaries
 from tests.server import ROOT
 
-from .opening import HERE, write
+from .opening import copy_main_server
 
 
 def commands(name: str) -> str:
@@ -40,9 +39,7 @@ def run(name: str, directory: Path, **environment: str) -> None:
 
 @pytest.fixture
 def state(tmp_path: Path) -> Path:
-    state = tmp_path / "state"
-    shutil.copytree(HERE / "d2d80a6", state, ignore=shutil.ignore_patterns("*.sql"))
-    write("d2d80a6", "main_server", state / "main_server.db")
+    state = copy_main_server("d2d80a6", tmp_path / "state")
     open_store(sqlite_url(state)).close()
     return state
 

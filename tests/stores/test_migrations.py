@@ -93,6 +93,7 @@ def test_a_store_of_an_earlier_commit_keeps_every_row(
     for _ in range(2):
         open_kind(kind, f"sqlite:///{file}")
     after = rows(file)
+    before.pop("alembic_version", None)  # it tells how far the store is
     for table, earlier in before.items():
         assert len(after[table]) == len(earlier)
         for row, kept in zip(earlier, after[table], strict=True):

@@ -1,13 +1,15 @@
 """One look at the store for all streams: nothing is missed, and without listeners no look."""
 
+import logging
 import threading
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from sqlalchemy.orm import Session
 
-from shared.web.database import Database
+from shared.web.database import Database, DatabaseAway
 from shared.web.events import Event, EventTables, record
 from shared.web.feed import Feed
 from tests.server import wait_until
@@ -19,10 +21,15 @@ class Store:
     def __init__(self, directory: Path) -> None:
         self.database = Database(f"sqlite:///{directory / 'events.db'}", EventTables.metadata)
         self.glance, self.looks = 0, 0
+        #: When it was looked while the database was away.
+        self.is_away, self.away = False, list[float]()
         self.feed = Feed(self.database, Event.id, self.look)
 
     def look(self, _session: Session) -> int:
         self.looks += 1
+        if self.is_away:
+            self.away.append(time.monotonic())
+            raise DatabaseAway("The database has told it.")
         return self.glance
 
     def write(self) -> None:
@@ -82,3 +89,43 @@ def test_nobody_listens_nobody_looks(store: Store) -> None:
     assert store.looks == looks
     with store.feed.listening() as listener:  # and somebody listens again
         assert listener.wait(5) is not None
+
+
+def test_while_the_database_is_away_looks_are_fewer_and_no_traceback_is_logged(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("shared.web.feed._LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("shared.web.feed._LONGEST_PAUSE_SECONDS", 0.3)
+    with store.feed.listening() as listener, caplog.at_level(logging.DEBUG):
+        assert listener.wait(5) is not None
+        store.is_away = True
+        wait_until(lambda: len(store.away) >= 6)
+        store.is_away = False
+        store.write()
+        assert listener.wait(5) is not None
+    pauses = [later - earlier for earlier, later in pairwise(store.away)]
+    for pause, least in zip(pauses, (0.05, 0.1, 0.2, 0.3, 0.3), strict=False):
+        assert pause >= 0.9 * least, pauses
+    assert [record for record in caplog.records if record.exc_info] == []
+
+
+def test_who_closes_the_database_waits_for_a_look(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would be cut off in the middle, and go on into what comes after."""
+    looking, go_on, seen = threading.Event(), threading.Event(), []
+
+    def slowly() -> int:
+        looking.set()
+        go_on.wait(5)
+        seen.append("looked")
+        return 0
+
+    monkeypatch.setattr(store.feed, "_glance", lambda _session: slowly())
+    with store.feed.listening():
+        assert looking.wait(5)
+        threading.Timer(0.3, go_on.set).start()
+        store.database.close()
+        assert seen == ["looked"]
+        time.sleep(0.6)
+        assert seen == ["looked"], "somebody still listens, and nobody looks"
