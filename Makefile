@@ -32,7 +32,8 @@ test: development  ## run the tests
 	@$(VENV) -m pytest --numprocesses $(TESTS) --dist loadfile
 
 test-faults: development  ## kill servers and a client at every point there is; takes long
-	@FEDBELL_FAULTS=all $(VENV) -m pytest tests/faults --numprocesses $(TESTS) --dist loadfile
+	@FEDBELL_FAULTS=all FEDBELL_LONG=1 $(VENV) -m pytest tests/faults \
+		tests/main_server/test_many_clients.py --numprocesses $(TESTS) --dist loadfile
 
 test-fuzz: development  ## send both servers what nobody should, ten thousand times; takes long
 	@FEDBELL_FUZZ=1 $(VENV) -m pytest tests/hostile --timeout 7200

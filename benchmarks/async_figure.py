@@ -21,35 +21,40 @@ def draw(ways: Sequence[dict[str, Any]]) -> bytes:
     """Draw the accuracies of all ways.
 
     Args:
-        ways: as the benchmark writes them; those of a slow network go into a panel of their own.
+        ways: as the benchmark writes them; each network has a panel of its own.
 
     Returns:
         An SVG document, UTF-8, without a background: it is read on light and on dark.
     """
-    figure = Figure(figsize=(12, 5), layout="constrained")
+    trips = sorted({way["round_trip_seconds"] for way in ways})
+    names = list(dict.fromkeys(way["rule"] for way in ways))
+    figure = Figure(figsize=(5 * len(trips), 5), layout="constrained")
     FigureCanvasSVG(figure)
     figure.patch.set_alpha(0)
-    left, right = figure.subplots(1, 2, sharey=True)
-    _panel(left, [way for way in ways if not way["round_trip_seconds"]], "One machine")
-    far = [way for way in ways if way["round_trip_seconds"]]
-    _panel(right, far, "Round trips of 50 and 200 ms, 1 % of connections reset")
-    left.set_ylabel("Accuracy on the test pictures")
+    panels = figure.subplots(1, len(trips), sharey=True, squeeze=False)[0]
+    for axes, trip in zip(panels, trips, strict=True):
+        _panel(axes, [way for way in ways if way["round_trip_seconds"] == trip], names)
+        share = f"{max(way['share_of_resets'] for way in ways):.0%}"
+        told = f"Round trips of {1000 * trip:.0f} ms, {share} of connections reset"
+        axes.set_title(told if trip else "One machine", color=_GREY, fontsize=11)
+    panels[0].set_ylabel("Accuracy on the test pictures")
     buffer = io.BytesIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None})
     return buffer.getvalue()
 
 
-def _panel(axes: Axes, ways: Sequence[dict[str, Any]], title: str) -> None:
-    for index, way in enumerate(ways):
+def _panel(axes: Axes, ways: Sequence[dict[str, Any]], names: Sequence[str]) -> None:
+    """One network's; a rule has the same line in each."""
+    for way in ways:
+        index = names.index(way["rule"])
         axes.plot(
             way["seconds"],
             way["accuracy"],
             color=_COLOURS[index % len(_COLOURS)],
             linestyle=_LINES[index % len(_LINES)],
-            label=way["name"],
+            label=way["rule"],
             drawstyle="steps-post",
         )
-    axes.set_title(title, color=_GREY, fontsize=11)
     axes.set_xlabel("Seconds")
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.set_ylim(_LEAST_ACCURACY, 1)

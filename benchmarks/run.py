@@ -33,7 +33,7 @@ BENCHMARKS = {
     "flower_memory": (90, 17),
     "growth": (80, 8),
     "pages": (60, 15),
-    "async": (700, 60),
+    "async": (950, 35),
     "backbone_quality": (60, 0),
     "federation_gain": (90, 0),
 }

@@ -5,15 +5,17 @@ order; of a hundred connections some are reset amid what they carry.
 """
 
 import asyncio
+import math
 import random
 import socket
 import struct
 import threading
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Self
 
 _BLOCK_BYTES = 64 * 1024
-#: A connection that is to break does so within its first so many bytes.
+#: A connection that is to break does so within its first so many bytes, of both ways together.
 _BREAKS_WITHIN_BYTES = 400_000
 #: With SO_LINGER of no seconds, closing a connection resets it.
 _AT_ONCE = struct.pack("ii", 1, 0)
@@ -30,7 +32,8 @@ class SlowNetwork:
 
     Attributes:
         port: where clients connect, on 127.0.0.1.
-        broken: how many connections it has reset so far.
+        connections: how many were made so far, and
+        broken: how many of them it has reset.
     """
 
     def __init__(self, port: int, round_trip_seconds: float, resets: float, seed: int = 1) -> None:
@@ -41,7 +44,7 @@ class SlowNetwork:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self.port = 0
-        self.broken = 0
+        self.connections = self.broken = 0
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -65,8 +68,9 @@ class SlowNetwork:
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, from its beginning to its end."""
+        self.connections += 1
         breaks = self._random.random() < self._resets
-        room = self._random.randrange(1, _BREAKS_WITHIN_BYTES) if breaks else None
+        room = _Room(self._where() if breaks else math.inf)
         try:
             await asyncio.sleep(2 * self._delay)  # a connection is made by a round trip
             onward_reader, onward = await asyncio.open_connection("127.0.0.1", self._to)
@@ -75,7 +79,7 @@ class SlowNetwork:
             return
         ways = [
             asyncio.create_task(self._carry_one_way(reader, onward, room)),
-            asyncio.create_task(self._carry_one_way(onward_reader, writer, None)),
+            asyncio.create_task(self._carry_one_way(onward_reader, writer, room)),
         ]
         try:
             done, _ = await asyncio.wait(ways, return_when=asyncio.FIRST_EXCEPTION)
@@ -90,10 +94,14 @@ class SlowNetwork:
                 with suppress(OSError):
                     each.close()
 
+    def _where(self) -> float:
+        """After how many bytes a connection breaks: amid a heartbeat as likely as amid a model."""
+        return math.exp(self._random.uniform(0, math.log(_BREAKS_WITHIN_BYTES)))
+
     async def _carry_one_way(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, room: int | None
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, room: "_Room"
     ) -> None:
-        """What comes goes on after the delay. Raises ConnectionResetError after ``room`` bytes."""
+        """What comes goes on after the delay. Raises ConnectionResetError when there is no room."""
         under_way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(64)
 
         async def deliver() -> None:
@@ -110,13 +118,21 @@ class SlowNetwork:
         delivering = asyncio.create_task(deliver())
         try:
             while block := await reader.read(_BLOCK_BYTES):
-                if room is not None and (room := room - len(block)) <= 0:
+                room.left -= len(block)
+                if room.left <= 0:
                     raise ConnectionResetError
                 await under_way.put((self._loop.time() + self._delay, block))
             await under_way.put((self._loop.time() + self._delay, b""))
             await delivering
         finally:
             delivering.cancel()
+
+
+@dataclass
+class _Room:
+    """How many bytes a connection still carries, in both directions together."""
+
+    left: float
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:

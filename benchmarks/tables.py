@@ -172,11 +172,12 @@ def _async(result: dict[str, Any]) -> str:
                 f"{way['updates']}",
                 f"{way['updates_of_the_slow_one']}",
                 f"{way['versions']}",
+                f"{way['connections_reset']} of {way['connections']}",
                 *(f"{accuracy[round(part * (len(accuracy) - 1))]:.3f}" for part in moments),
             ]
         )
     seconds = [f"accuracy after {part * result['seconds']:.0f} s" for part in moments]
-    head = ["way", "updates", "of them the slow one's", "versions", *seconds]
+    head = ["way", "updates", "of them the slow one's", "versions", "connections reset", *seconds]
     title = f"{result['clients']} clients that come by themselves, one of them 10 times slower"
     return f"## {title}\n\n![Accuracy against time](async.svg)\n\n{_table(head, rows)}"
 

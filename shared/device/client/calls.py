@@ -100,8 +100,8 @@ class Calls:
         return self._persist("push the update", send)
 
     def has_worked(self) -> None:
-        """The client has trained since the last failure: that was pause enough, so the next one is
-        the first again. While it trains on, the main server is asked once in a while all the same."""
+        """The client has trained since the last failure, which is pause enough: the next one is
+        the first again."""
         self._pauses.reset()
 
     def rest(self, error: Unavailable) -> None:
