@@ -6,12 +6,15 @@ from the start of its process to the first answer of GET /status, while its trai
 TensorFlow on the same two processors.
 
 What was read from the disk once is still in memory, and .pyc files are there, as after an
-installation; one start of each is measured without any .pyc file as well.
+installation; one start of each is measured without any .pyc file as well. Beside them: what it
+takes to load TensorFlow and Keras as Fedbell does, and as ``import tensorflow, keras`` does.
 """
 
 import http.client
 import os
 import secrets
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -35,6 +38,12 @@ PARAMETERS = 1_500_000
 PAGES = 20
 _LOOK_SECONDS = 0.005
 _OK = 200
+_LOAD = """
+import resource
+import {modules}
+used = resource.getrusage(resource.RUSAGE_SELF)
+print(used.ru_utime + used.ru_stime, used.ru_maxrss / 1000)
+"""
 
 
 def first_answer(server: Server, path: str) -> float:
@@ -137,6 +146,14 @@ def device_start(dataset: Path, **environment: str) -> tuple[float, float, dict[
         return seconds, time.perf_counter() - begun, memory(server.workers()[0])
 
 
+def load(modules: str) -> tuple[float, float]:
+    """Processor seconds, and MB of memory, of a process that loads these modules."""
+    command = [sys.executable, "-c", _LOAD.format(modules=modules)]
+    told = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True, timeout=300)
+    seconds, megabytes = told.stdout.split()
+    return float(seconds), float(megabytes)
+
+
 def summary(samples: list[float]) -> dict[str, Any]:
     """Median, tenth and ninetieth percentile, and the samples themselves."""
     low, high = np.percentile(samples, [10, 90])
@@ -154,6 +171,7 @@ def measure(starts: int, quick: bool) -> dict[str, Any]:
     trainer: list[float] = []
     workers: list[Mapping[str, float]] = []
     web: list[Mapping[str, float]] = []
+    loads: dict[str, list[tuple[float, float]]] = {"shared.learning": [], "tensorflow, keras": []}
     with tempfile.TemporaryDirectory() as folder:
         write_digits(Path(folder))
         dataset = Path(folder, "device1")
@@ -168,6 +186,8 @@ def measure(starts: int, quick: bool) -> dict[str, Any]:
             device.append(status)
             trainer.append(ready)
             web.append(device_held)
+            for modules, each in loads.items():
+                each.append(load(modules))
         without = {} if quick else _without_pyc(dataset, Path(folder, "none"))
     return {
         "main_server_seconds": summary(main),
@@ -177,6 +197,13 @@ def measure(starts: int, quick: bool) -> dict[str, Any]:
         "device_trainer_ready_seconds": summary(trainer),
         "device_web_rss_mb": summary([each["rss"] for each in web]),
         "device_web_pss_mb": summary([each["pss"] for each in web]),
+        "loading": {
+            modules: {
+                "processor_seconds": summary([seconds for seconds, _ in each]),
+                "rss_mb": summary([megabytes for _, megabytes in each]),
+            }
+            for modules, each in loads.items()
+        },
         **without,
     }
 
@@ -193,6 +220,15 @@ def _without_pyc(dataset: Path, nothing: Path) -> dict[str, float]:
 def use_two_processors() -> None:
     """The servers started from here have two, however many there are."""
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
+
+
+def _loading(result: Mapping[str, Any]) -> Claim:
+    ours, theirs = (
+        result[modules]["processor_seconds"]["median"]
+        for modules in ("shared.learning", "tensorflow, keras")
+    )
+    what = "loading TensorFlow and Keras, processor time"
+    return Claim(what, "`import tensorflow, keras`", ours, theirs, "s", None)
 
 
 def main() -> None:
@@ -222,6 +258,7 @@ def main() -> None:
                 2,
                 limit="at most",
             ),
+            _loading(result["loading"]),
         ],
     )
 
