@@ -1,8 +1,7 @@
 """Loads TensorFlow and Keras, and nothing that they only offer to work with.
 
 Where scikit-learn and matplotlib are installed, Keras imports both, for wrappers and galleries that
-nobody here asks for. That is a third of the time that loading takes, and 86 MB of each process that
-trains.
+nobody here asks for: a third of the time that loading takes (benchmarks/startup.py).
 """
 
 import sys
