@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from shared.command_line.options import authority_option, server_option
+from shared.command_line.options import authority_option, check_tls_options, server_option
 from shared.errors import ConfigurationError
 
 _FOLDER = click.Path(path_type=Path)
@@ -75,6 +75,7 @@ def client(
 
     if once and rounds not in (None, 1):
         raise ConfigurationError("--once is --rounds 1: leave one of them out.")
+    check_tls_options(server, authority=authority, certificate=certificate, key=key)
     settings = ClientSettings.check(
         id=name,
         main_server_url=server,

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from shared.command_line.options import authority_option, server_option
+from shared.command_line.options import authority_option, check_tls_options, server_option
 from shared.command_line.published_models import PublishedModels, token_of_the_environment
 from shared.command_line.quiet import quiet_libraries
 from shared.datasets.chunks import read_test
@@ -114,6 +114,7 @@ def evaluate(
     Where the main server wants people to log in, VIEWER_TOKEN or ADMIN_TOKEN is taken from the
     environment. With --file and --tasks no server is needed.
     """
+    check_tls_options(server, authority=authority, certificate=certificate, key=key)
     tls = client_context(authority, certificate, key)
     with (
         closing(PublishedModels(server, token_of_the_environment(), tls)) as published,

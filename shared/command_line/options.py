@@ -8,19 +8,40 @@ import click
 from click.core import ParameterSource
 
 from shared.errors import ConfigurationError
+from shared.web.access.tls import check_is_tls
 from shared.web.addresses import check_address
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
+def check_tls_options(server: str, **options: Path | None) -> None:
+    """Refuse options for TLS where the main server's address is without: see check_is_tls.
+
+    Args:
+        options: by parameter of the current command.
+
+    Raises:
+        ConfigurationError: names the option, or the variable that stands for it.
+    """
+    context = click.get_current_context()
+    parameters = {each.name: each for each in context.command.params}
+    for name, value in options.items():
+        if value is not None:
+            check_is_tls(server, _told_by(context, parameters[name]))
+
+
+def _told_by(context: click.Context, option: click.Parameter) -> str:
+    """Where an option's value comes from, as people know it."""
+    source = context.get_parameter_source(option.name or "")
+    return str(option.envvar if source is ParameterSource.ENVIRONMENT else option.opts[0])
+
+
 def _checked(context: click.Context, option: click.Parameter, value: str) -> str:
     """The address. Raises ConfigurationError, which names what told it."""
-    source = context.get_parameter_source(option.name or "")
-    named = option.envvar if source is ParameterSource.ENVIRONMENT else option.opts[0]
     try:
         return check_address(value)
     except ValueError as error:
-        raise ConfigurationError(f"{named}: {error}.") from error
+        raise ConfigurationError(f"{_told_by(context, option)}: {error}.") from error
 
 
 def server_option(command: _Command) -> _Command:

@@ -11,7 +11,7 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
-from shared.command_line.options import authority_option, server_option
+from shared.command_line.options import authority_option, check_tls_options, server_option
 from shared.errors import FedbellError
 from shared.web.access.tls import client_context
 from shared.web.filters import ago
@@ -49,6 +49,7 @@ def tokens(
     key: Path | None,
 ) -> None:
     """List the devices' tokens, revoke one, have a device make itself another, or forget one."""
+    check_tls_options(server, authority=authority, certificate=certificate, key=key)
     headers = {"Accept": "application/json"}
     if token := _admin_token(admin_token_file):
         headers["Authorization"] = f"Bearer {token}"

@@ -65,3 +65,11 @@ def test_the_environment_tells_the_authority(command: str) -> None:
     told = run(command, "--server=https://127.0.0.1:9", MAIN_SERVER_AUTHORITY="missing.pem")
     assert told.exit_code == 1
     assert "Of missing.pem one cannot be used for TLS" in told.output
+
+
+def test_what_is_for_tls_is_refused_without_it_by_its_own_name(command: str) -> None:
+    told = run(command, MAIN_SERVER_AUTHORITY="some.pem")
+    why = "is for TLS, and http://127.0.0.1:8000 is without: say https://….\n"
+    assert (told.exit_code, told.output) == (1, f"Error: MAIN_SERVER_AUTHORITY {why}")
+    told = run(command, "--authority=some.pem")
+    assert (told.exit_code, told.output) == (1, f"Error: --authority {why}")

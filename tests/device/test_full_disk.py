@@ -51,11 +51,18 @@ def test_the_thread_that_looks_after_its_tasks_goes_on(
 ) -> None:
     heartbeat: Heartbeat = house._heartbeat
     rows, looked_after = house.store.tasks, threading.Event()
-    monkeypatch.setattr(house.store, "tasks", full)
+    looked = threading.Event()
+
+    def fail() -> None:
+        looked.set()
+        full()
+
+    monkeypatch.setattr(house.store, "tasks", fail)
     monkeypatch.setattr(heartbeat, "_look_after", lambda _row: looked_after.set())
     threading.Thread(target=heartbeat._look_after_tasks, daemon=True).start()
     heartbeat._look_now.set()
-    assert not looked_after.wait(0.3)
+    assert looked.wait(20)
+    assert not looked_after.wait(0.1)
     monkeypatch.setattr(house.store, "tasks", rows)
     heartbeat._look_now.set()
     assert looked_after.wait(20)

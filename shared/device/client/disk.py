@@ -9,6 +9,8 @@ from shared.device.client.settings import ClientSettings
 from shared.errors import FedbellError
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+#: What writing to a disk may fail with, without a word about the file.
+_OF_DISKS = _FULL | {errno.EROFS, errno.EFBIG}
 
 
 class DiskProblem(FedbellError):
@@ -29,19 +31,35 @@ def disk_problems(settings: ClientSettings) -> Iterator[None]:
     except (ConnectionError, TimeoutError):
         raise
     except OSError as error:
-        # A write that fails does not say to which file. All that is written is there.
-        path = Path(error.filename) if error.filename else settings.state_directory
-        what = f"{path}: {error.strerror or error}."
-        raise DiskProblem(f"{what} {_way_out(error, path, settings)}") from error
+        path = Path(error.filename) if error.filename else None
+        if path is None and error.errno in _OF_DISKS:
+            # A write that fails does not say to which file. All that is written is there.
+            path = settings.state_directory
+        where = f"{path}: " if path else ""
+        told = f"{where}{error.strerror or error}.{_way_out(error, path, settings)}"
+        raise DiskProblem(told) from error
 
 
-def _way_out(error: OSError, path: Path, settings: ClientSettings) -> str:
+def _way_out(error: OSError, path: Path | None, settings: ClientSettings) -> str:
+    """A sentence with a space before it; empty: the path says all there is."""
     if error.errno in _FULL:
-        return "Free some space, and start the client again: it goes on where it was."
-    is_kept = path.is_relative_to(settings.state_directory)
-    if path.is_relative_to(settings.data) and not is_kept:
-        return "The data are read there: make it readable, or name another folder with --data DIR."
-    return (
-        "What the client keeps is written there: make that possible, or name another folder "
-        "with --state DIR."
-    )
+        return " Free some space, and start the client again: it goes on where it was."
+    if path is None:
+        return ""
+    # In a folder first: the one may be on the way to the other.
+    for is_there in (Path.is_relative_to, _leads_to):
+        if is_there(path, settings.state_directory):
+            return (
+                " What the client keeps is written there: make that possible, or name another "
+                "folder with --state DIR."
+            )
+        if is_there(path, settings.data):
+            return (
+                " The data are read there: make it readable, or name another folder with --data "
+                "DIR."
+            )
+    return ""
+
+
+def _leads_to(path: Path, folder: Path) -> bool:
+    return folder.is_relative_to(path)

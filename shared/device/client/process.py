@@ -42,16 +42,16 @@ def run_client(settings: ClientSettings) -> None:
     Raises:
         FedbellError: what a person has to put right.
     """
-    if not settings.data.is_dir():
-        raise ConfigurationError(
-            f"There is no folder {settings.data}. Name the one with the data: --data DIR"
-        )
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2
     for name, value in trainer_environment(processors).items():
         os.environ.setdefault(name, value)
     # The display tells what a person has to know.
     logging.getLogger("shared").setLevel(logging.ERROR)
     with disk_problems(settings):
+        if not settings.data.is_dir():
+            raise ConfigurationError(
+                f"There is no folder {settings.data}. Name the one with the data: --data DIR"
+            )
         state = ClientState(settings.state_directory, settings.task)
         with _display(settings.id) as display, _says_what_is_wrong_with_data(display):
             _Client(settings, state, display).run()

@@ -58,6 +58,36 @@ def test_data_that_cannot_be_read_are_named(
     assert f"{tmp_path}/train/a: Permission denied. The data are read there" in told
 
 
+def test_data_behind_a_closed_door_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(path: Path) -> bool:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_dir", forbidden)
+    told = sentence(run(tmp_path, f"--state={tmp_path / 'state'}"))
+    assert "Permission denied. The data are read there" in told
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (PermissionError(errno.EACCES, "Permission denied", "own/a.h5"), "own/a.h5: Permission"),
+        (OSError(errno.EMFILE, "Too many open files"), "Error: Too many open files."),
+    ],
+)
+def test_where_nothing_is_known_no_option_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError, words: str
+) -> None:
+    def fail(_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(process._Client, "run", fail)
+    told = sentence(run(tmp_path, f"--state={tmp_path / 'state'}"))
+    assert words in told
+    assert "--" not in told
+
+
 def test_only_a_connection_is_waited_for() -> None:
     assert is_passing(ConnectionResetError())
     assert is_passing(TimeoutError())

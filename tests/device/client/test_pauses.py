@@ -12,6 +12,7 @@ from shared.device.remote import RemoteProblem
 from shared.federated.task import Task
 from tests.device.client.fakes import away
 from tests.device.client.memory_house import House
+from tests.server import wait_until
 
 ENOUGH = 9
 
@@ -110,7 +111,8 @@ def test_the_end_wakes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     fail(house, lambda _call: True)
     run = threading.Thread(target=house.run, args=[lambda: False], daemon=True)
     run.start()
-    time.sleep(0.3)
+    wait_until(lambda: house.server.calls)
+    time.sleep(0.1)
     assert run.is_alive()
     assert len(house.server.calls) == 1
     stopping.set()
