@@ -31,9 +31,14 @@ class _Answering(BaseHTTPRequestHandler):
         """Nothing."""
 
 
+class _Quiet(ThreadingHTTPServer):
+    def handle_error(self, *_: object) -> None:
+        """Connections break here: that is no news."""
+
+
 @pytest.fixture
 def port() -> Iterator[int]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Answering)
+    server = _Quiet(("127.0.0.1", 0), _Answering)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield server.server_port
