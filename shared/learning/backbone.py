@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any, cast
 
 import h5py
-import keras
 import numpy as np
 
 from shared.errors import FedbellError
 from shared.federated.task import Task
 from shared.federated.weights import Array, Schema, read_weights
 from shared.learning.download import DownloadFailed, download
+from shared.learning.loading import keras
 
 BUILTIN = Path(__file__).parent / "backbones" / "mobilenet_0.25_96.safetensors"
 _BUILTIN_ALPHA = 0.25

@@ -1,7 +1,6 @@
 """Equal seeds give equal results: the one switch that is global, thrown by whoever trains."""
 
-import keras
-import tensorflow as tf
+from shared.learning.loading import keras, tf
 
 
 def make_deterministic(seed: int) -> None:

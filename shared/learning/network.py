@@ -6,10 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
 
 from shared.federated.task import Architecture, Task
 from shared.federated.weights import Array, Schema
@@ -20,6 +18,7 @@ from shared.learning.architectures.mobilenet import build_mobilenet
 from shared.learning.architectures.parts import Parts
 from shared.learning.architectures.pixels import SCALE, SHIFT
 from shared.learning.backbone import BackboneMissing, BackboneUnfit, assign
+from shared.learning.loading import keras, tf
 from shared.learning.processors import processors
 from shared.learning.runtime import BackboneRuntime
 

@@ -3,9 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-import tensorflow as tf
-
 from shared.federated.task import Optimizer
+from shared.learning.loading import tf
 
 #: Adam's decay rates and epsilon (Kingma & Ba 2015, arXiv:1412.6980), as Keras sets them.
 _BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-7

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
 
 from shared.federated.task import Task
 from shared.federated.weights import read_weights
+from shared.learning.loading import tf
 from shared.learning.network import build_network
 from shared.learning.runtime import convert, make_interpreter
 

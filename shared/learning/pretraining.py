@@ -13,13 +13,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
-import tensorflow as tf
 
 from shared.federated.weights import write_weights
 from shared.learning.architectures.mobilenet import mobilenet
 from shared.learning.backbone import BUILTIN
+from shared.learning.loading import keras, tf
 from shared.learning.pretraining_pictures import Collection, read_collection, vary
 
 _log = logging.getLogger(__name__)

@@ -9,7 +9,8 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
+
+from shared.learning.loading import tf
 
 CIFAR = Path("cifar10/cifar10_jpg.zip")
 SYMBOLS = Path("math_symbols/bhmsds_class_folders.zip")

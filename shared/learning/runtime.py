@@ -14,10 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
+
+from shared.learning.loading import keras, tf
 
 #: Warnings are silenced for the whole process: two threads would undo each other's silence.
 _making = threading.Lock()

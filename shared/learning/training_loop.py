@@ -10,12 +10,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
 
 from shared.federated.task import Optimizer, TrainingSettings
+from shared.learning.loading import keras, tf
 from shared.learning.optimizers import OPTIMIZERS
 
 #: Of one epoch: mean loss, accuracy, mean loss and accuracy on the validation pictures.

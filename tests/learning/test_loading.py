@@ -1,5 +1,6 @@
 """What a process that trains loads, and what not."""
 
+import re
 import subprocess
 import sys
 
@@ -26,3 +27,9 @@ def _run(module: str) -> list[str]:
 def test_keras_comes_without_what_it_only_offers_to_work_with() -> None:
     """And both can be imported afterwards: curves are drawn, the built-in pictures read."""
     assert _run("direct") == ["[]", "Figure 1797"]
+
+
+def test_nothing_of_this_package_loads_them_past_it() -> None:
+    direct = re.compile(r"^\s*(import|from) (keras|tensorflow)\b", re.MULTILINE)
+    sources = (ROOT / "shared").rglob("*.py")
+    assert [file.name for file in sources if direct.search(file.read_text())] == ["loading.py"]

@@ -12,12 +12,11 @@ sigmoid(z)], and its cross entropy exactly the binary cross-entropy of sigmoid(z
 from pathlib import Path
 from typing import Any
 
-import keras
-
 from shared.federated.task import Task
 from shared.learning.architectures.initial import first_weights
 from shared.learning.architectures.parts import Parts
 from shared.learning.architectures.pixels import pixels_and_scaled
+from shared.learning.loading import keras
 
 #: Channels of the three convolutions.
 _CHANNELS = (32, 32, 64)

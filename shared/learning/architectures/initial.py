@@ -2,7 +2,7 @@
 
 import hashlib
 
-import keras
+from shared.learning.loading import keras
 
 
 def first_weights(seed: int, layer: str) -> keras.Initializer:

@@ -8,12 +8,11 @@ padding to the same size. The convolutions have ReLU too, as in the tutorial the
 
 from pathlib import Path
 
-import keras
-
 from shared.federated.task import Task
 from shared.learning.architectures.initial import first_weights
 from shared.learning.architectures.parts import Parts
 from shared.learning.architectures.pixels import grey_pixels_and_scaled
+from shared.learning.loading import keras
 
 #: Channels of the two convolutions.
 _CHANNELS = (32, 64)

@@ -6,12 +6,11 @@ pictures of 28 pixels and ten classes.
 
 from pathlib import Path
 
-import keras
-
 from shared.federated.task import Task
 from shared.learning.architectures.initial import first_weights
 from shared.learning.architectures.parts import Parts
 from shared.learning.architectures.pixels import grey_pixels_and_scaled
+from shared.learning.loading import keras
 
 _UNITS = (200, 200)
 

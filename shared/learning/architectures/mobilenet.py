@@ -6,12 +6,11 @@ Layers are addressed by name: positions differ between versions of Keras, names 
 from pathlib import Path
 from typing import cast
 
-import keras
-
 from shared.federated.task import Task
 from shared.learning.architectures.parts import Parts
 from shared.learning.architectures.pixels import pixels_and_scaled
 from shared.learning.backbone import load_backbone
+from shared.learning.loading import keras
 
 #: The last layer of the frozen part when the last pointwise block is trained too.
 BLOCK_CUT = "conv_dw_13_relu"

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-import keras
+from shared.learning.loading import keras
 
 
 class Parts(NamedTuple):

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-import keras
+from shared.learning.loading import keras
 
 #: Coloured pixels become a network's input as pixel / SCALE - SHIFT, as MobileNet's authors did.
 #: Like everything that decides features, both are part of the name under which they are kept.
