@@ -1,11 +1,11 @@
 """A database server for the tests that want one; and what the tests of kills add up to."""
 
-import os
 from collections.abc import Iterator
 
 import pytest
 
 from tests.faults.counting import KillPointCount
+from tests.lacking import skip_or_fail
 from tests.postgresql import PostgreSQL, binaries
 
 
@@ -19,10 +19,7 @@ def postgresql() -> Iterator[PostgreSQL]:
     """A PostgreSQL that many tests share, each with databases of its own."""
     programs = binaries()
     if programs is None:
-        missing = "no PostgreSQL is installed (Debian's package postgresql)"
-        if os.environ.get("CI") == "true":
-            pytest.fail(missing)
-        pytest.skip(missing)
+        skip_or_fail("no PostgreSQL is installed (Debian's package postgresql)")
     server = PostgreSQL(programs)
     yield server
     server.close()

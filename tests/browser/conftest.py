@@ -1,6 +1,5 @@
 """Chromium, one federation for all tests, and pages that tell of anything they should not do."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
@@ -12,6 +11,7 @@ from playwright.sync_api import Browser, Page, Request, expect
 
 from tests.browser.control import ControlPage
 from tests.browser.federation import DEVICES, Federation, chromium, find_chromium
+from tests.lacking import skip_or_fail
 from tests.server import ROOT
 
 _WAIT_MILLISECONDS = 60_000
@@ -39,10 +39,7 @@ def browser() -> Iterator[Browser]:
     """Chromium. Without it the tests are skipped, before servers start, but in CI they fail."""
     path = find_chromium()
     if path is None:
-        reason = "no Chromium on the PATH; name one by CHROMIUM"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        skip_or_fail("no Chromium on the PATH; name one by CHROMIUM")
     expect.set_options(timeout=_WAIT_MILLISECONDS)
     with chromium(path) as started:
         yield started

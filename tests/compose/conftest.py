@@ -1,4 +1,3 @@
-import os
 import subprocess
 from collections.abc import Iterator
 
@@ -7,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.compose.federation import Federation
+from tests.lacking import skip_or_fail
 
 #: A task of the user's own, for which device1 alone has pictures.
 OWN_TASK = """
@@ -42,7 +42,4 @@ def _need_engine() -> None:
         try:
             subprocess.run(command, check=True, capture_output=True, timeout=60)
         except (OSError, subprocess.SubprocessError) as error:
-            reason = f"no Docker engine with Compose: {error}"
-            if os.environ.get("CI") == "true":
-                pytest.fail(reason)
-            pytest.skip(reason)
+            skip_or_fail(f"no Docker engine with Compose: {error}")
