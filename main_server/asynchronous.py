@@ -17,7 +17,7 @@ from main_server.store.arrivals import Arrivals, Moment
 from main_server.store.pruning import LOOK_EVERY, Pruning
 from main_server.store.rounds import Rounds
 from main_server.store.tables import Version
-from main_server.store.versions import Versions
+from main_server.store.versions import Versions, has_weights
 from main_server.turns import Turns
 from main_server.uploads import Upload
 from shared.federated.aggregation import (
@@ -123,7 +123,9 @@ class Asynchronous:
                 newest=met.newest.version,
                 fingerprint=met.newest.fingerprint,
                 promoted=met.promoted,
-                base_is_kept=self._is_kept(task, checked.header.base_version),
+                base_is_kept=has_weights(
+                    self._versions.find(task.name, checked.header.base_version)
+                ),
             )
             weight = strategy.weight(staleness, task.asynchronous)
             version = None
@@ -132,10 +134,6 @@ class Asynchronous:
             number = self._arrivals.count(task, met, checked, staleness, weight, version)
             if number is not None:
                 return number, version.version if version is not None else None
-
-    def _is_kept(self, task: Task, number: int) -> bool:
-        row = self._versions.find(task.name, number)
-        return row is not None and row.pruned is None
 
     def _next_version(
         self,

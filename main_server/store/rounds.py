@@ -80,7 +80,7 @@ class Rounds(RoundReads):
                 base_version=model.version,
                 fingerprint=model.fingerprint,
                 promoted=newest_promoted(session, task.name),
-                base_is_kept=has_weights(session, task.name, header.base_version),
+                base_is_kept=has_weights(session.get(Version, (task.name, header.base_version))),
             )
             row = open_round(session, task, time.time(), model, self._seen_since())
             staleness = model.version - header.base_version

@@ -177,9 +177,8 @@ def newest_promoted(session: Session, task: str) -> int | None:
     )
 
 
-def has_weights(session: Session, task: str, version: int) -> bool:
-    """Whether a version was made, and its weights are kept, within a transaction."""
-    row = session.get(Version, (task, version))
+def has_weights(row: Version | None) -> bool:
+    """Whether a version was made, and its weights are kept."""
     return row is not None and row.pruned is None
 
 
