@@ -28,8 +28,12 @@ up:  ## start them in containers
 # Files of tests at a time: each may start servers, and load TensorFlow.
 TESTS ?= 2
 
+# Not beside each other: when containers get a network, Chromium breaks off what it loads.
+WITHOUT_CONTAINERS := $(filter-out tests/compose/ tests/__pycache__/,$(wildcard tests/*/))
+
 test: development  ## run the tests
-	@$(VENV) -m pytest --numprocesses $(TESTS) --dist loadfile
+	@$(VENV) -m pytest $(WITHOUT_CONTAINERS) --numprocesses $(TESTS) --dist loadfile
+	@$(VENV) -m pytest tests/compose
 
 test-faults: development  ## kill servers and a client at every point there is; takes long
 	@FEDBELL_FAULTS=all FEDBELL_LONG=1 $(VENV) -m pytest tests/faults \
