@@ -26,7 +26,8 @@ from benchmarks.sending_devices import (
     random_weights,
     shapes_of,
 )
-from shared.federated.aggregation.fedavg import fedavg
+from shared.federated.aggregation import Arrival, ServerState
+from shared.federated.aggregation.fedavg import FedAvg
 from shared.federated.update import Update
 from shared.federated.weights import (
     Array,
@@ -94,7 +95,9 @@ def measure(directory: Path, shapes: Shapes, times: int) -> dict[str, list[float
     def average(sources: Sequence[StreamedWeights]) -> None:
         pairs = zip(updates, sources, strict=True)
         sent = [Update(f"device{i:03}", count, each) for i, ((count, _), each) in enumerate(pairs)]
-        write_weights(target, fedavg(sent))
+        arrivals = [Arrival(update, sources[0]) for update in sent]
+        made = FedAvg().next(ServerState(sources[0]), arrivals, len(sent))
+        write_weights(target, made.weights)
 
     schema = Schema.of(updates[0][1])
     with ExitStack() as stack:

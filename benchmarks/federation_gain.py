@@ -24,7 +24,8 @@ from benchmarks.report import TEST_DATA, begin
 from main_server.settings import read_tasks
 from shared.datasets import RECIPE, decode, read_split
 from shared.datasets.digits import write_digits
-from shared.federated.aggregation import STRATEGIES
+from shared.federated.aggregation import Arrival, ServerState
+from shared.federated.aggregation.fedavg import FedAvg
 from shared.federated.task import Task, TrainingSettings
 from shared.federated.update import Update
 from shared.federated.weights import Weights
@@ -110,7 +111,8 @@ def federated(network: Network, splits: Sequence[Split], test: Split, seed: int)
             network.load(newest)
             trained(network, split, settings, seed * 1000 + number * 10 + index)
             updates.append(Update(DEVICES[index], len(split.labels), network.weights()))
-        newest = STRATEGIES["fedavg"](updates)
+        arrivals = [Arrival(update, newest) for update in updates]
+        newest = FedAvg().next(ServerState(newest), arrivals, len(updates)).weights
         network.load(newest)
         accuracies.append(evaluate(network, test.features, test.labels).accuracy)
     return accuracies

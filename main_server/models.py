@@ -17,7 +17,7 @@ from main_server.store.versions import Versions, pruned
 from main_server.turns import Turns
 from main_server.uploads import Upload
 from shared.errors import FedbellError
-from shared.federated.aggregation import STRATEGIES
+from shared.federated.aggregation import Arrival, ServerState
 from shared.federated.task import Task
 from shared.federated.update import BadHeader, Update
 from shared.federated.weights import (
@@ -120,21 +120,24 @@ class Models:
         base = self._versions.get(task.name, row.base_version)
         newest = self._versions.newest(task.name)
         with ExitStack() as files:
-            opened = [
-                Update(
-                    update.device,
-                    update.num_samples,
-                    files.enter_context(open_weights(self._rounds.update_path(row, update))),
-                    1.0 if update.weight is None else update.weight,
+            weights = files.enter_context(open_weights(self._versions.path(base)))
+            arrivals = [
+                Arrival(
+                    Update(
+                        update.device,
+                        update.num_samples,
+                        files.enter_context(open_weights(self._rounds.update_path(row, update))),
+                        1.0 if update.weight is None else update.weight,
+                    ),
+                    weights,
                 )
                 for update in updates
             ]
             if unchanged:
-                weights = files.enter_context(open_weights(self._versions.path(base)))
-                opened.append(Update("", sum(unchanged.values()), weights))
-            combined = STRATEGIES[task.strategy](opened)
+                arrivals.append(Arrival(Update("", sum(unchanged.values()), weights), weights))
+            made = task.rule.next(ServerState(weights), arrivals, len(arrivals))
             version, file = self.write(
-                task, newest.version + 1, combined, base.fingerprint, base.backbone
+                task, newest.version + 1, made.weights, base.fingerprint, base.backbone
             )
         self._versions.adopt(version, file)
         give_back_memory()

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from shared.federated.activity import Activity
 from shared.federated.evaluation import DeviceEvaluation
-from shared.federated.task import Name
+from shared.federated.names import Name
 from shared.federated.update import MOST_SAMPLES
 
 

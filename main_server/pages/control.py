@@ -25,7 +25,8 @@ from main_server.server import MainServer
 from main_server.store.arrived import overview
 from main_server.store.round_steps import trained
 from main_server.store.tables import DeviceStep, Round
-from shared.federated.task import Name, Task
+from shared.federated.names import Name
+from shared.federated.task import Task
 from shared.web.events import newest_events, newest_id
 from shared.web.live import page, wanted
 

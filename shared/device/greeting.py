@@ -4,7 +4,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, Field
 
-from shared.federated.task import Name, Task
+from shared.federated.names import Name
+from shared.federated.task import Task
 
 #: No device beats more often, whatever it is told.
 _LEAST_HEARTBEAT_SECONDS = 0.1

@@ -8,7 +8,8 @@ from pydantic import BaseModel, BeforeValidator, Field
 
 from shared.device import page_views
 from shared.device.device import Device
-from shared.federated.task import Name, Task
+from shared.federated.names import Name
+from shared.federated.task import Task
 from shared.web.events import newest_events, newest_id
 from shared.web.live import page, wanted
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.federated.task import Name
+from shared.federated.names import Name
 
 
 class TaskQuery(BaseModel):

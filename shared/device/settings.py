@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from shared.device.schedule import Kind, Schedule, Window
-from shared.federated.task import Name
+from shared.federated.names import Name
 from shared.web.access.tls import check_is_tls, client_context
 from shared.web.addresses import check_address
 from shared.web.settings import ServerSettings

@@ -8,18 +8,14 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
+    ValidationError,
     ValidationInfo,
     field_validator,
 )
 
+from shared.federated.aggregation import STRATEGIES, Strategy
+from shared.federated.names import ClassName, Name
 from shared.federated.policies import AsynchronousSettings, KeepSettings, Mode, RoundSettings
-
-#: Names of tasks and devices: they become folder and file names, so nothing else is allowed.
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
-
-#: Names of classes: they become folder names too, but people like capitals and spaces.
-ClassName = Annotated[str, StringConstraints(pattern=r"^[^\s./\\][^/\\\x00-\x1f]{0,62}$")]
-
 
 Architecture = Literal["mobilenet", "catdog_cnn", "mnist_mlp", "mnist_cnn"]
 #: How a training makes a step of a gradient: with moments of its own, or along it.
@@ -44,6 +40,20 @@ _LEAST_COLOURED_SIZE = 32
 def _default(field: str) -> Callable[[dict[str, Any]], Any]:
     """Gives the field's default, which depends on the fields before it."""
     return lambda before: _DEFAULTS[before.get("architecture", "mobilenet")][field]
+
+
+def check_parameters(strategy: str, parameters: dict[str, Any]) -> None:
+    """Raise ValueError, naming the parameter, where a strategy cannot have these."""
+    known = STRATEGIES[strategy]
+    try:
+        known.model_validate(parameters)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = ".".join(str(each) for each in first["loc"])
+        if first["type"] == "extra_forbidden":
+            told = ", ".join(known.model_fields) or "none"
+            raise ValueError(f"{strategy} has no parameter {name}; it has: {told}") from error
+        raise ValueError(f"{name}: {first['msg']}") from error
 
 
 class TrainingSettings(BaseModel):
@@ -82,7 +92,10 @@ class Task(BaseModel):
     ) = Field(default_factory=_default("backbone"))
     #: What is trained: the head alone, the last pointwise block and the head, or everything.
     trainable: Literal["head", "block", "all"] = Field(default_factory=_default("trainable"))
-    strategy: Literal["fedavg"] = "fedavg"
+    #: How a round's updates become the next version: a name of STRATEGIES.
+    strategy: str = "fedavg"
+    #: Those of its parameters that are not to have their defaults.
+    strategy_parameters: dict[str, Any] = Field(default_factory=dict, validate_default=True)
     #: "async": an update that arrives changes the global model at once; there are no steps.
     mode: Mode = "sync"
     #: Updates without which a round is not aggregated.
@@ -96,6 +109,11 @@ class Task(BaseModel):
     keep: KeepSettings = Field(default=KeepSettings(), validate_default=True)
 
     @property
+    def rule(self) -> Strategy:
+        """The strategy, with its parameters."""
+        return STRATEGIES[self.strategy].model_validate(self.strategy_parameters)
+
+    @property
     def channels(self) -> int:
         """Of the pictures that the network sees: 1 for grey, 3 for RGB."""
         return 1 if self.architecture in _GREY else 3
@@ -104,6 +122,24 @@ class Task(BaseModel):
         """What decides the network's weights, ready for JSON: versions of a task share it."""
         keys = {"classes", "architecture", "alpha", "image_size", "backbone", "trainable"}
         return self.model_dump(mode="json", include=keys)
+
+    @field_validator("strategy")
+    @classmethod
+    def _is_a_strategy(cls, strategy: str) -> str:
+        if strategy not in STRATEGIES:
+            there_are = ", ".join(STRATEGIES)
+            raise ValueError(f"there is no strategy {strategy!r}; there are {there_are}")
+        return strategy
+
+    @field_validator("strategy_parameters")
+    @classmethod
+    def _are_its_parameters(
+        cls, parameters: dict[str, Any], before: ValidationInfo
+    ) -> dict[str, Any]:
+        strategy = before.data.get("strategy")
+        if strategy is not None:
+            check_parameters(strategy, parameters)
+        return parameters
 
     @field_validator("auto_aggregate")
     @classmethod

@@ -1,9 +1,9 @@
 """An update: what one device sends in one round, and the header its file carries."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     BaseModel,
@@ -15,8 +15,8 @@ from pydantic import (
 )
 
 from shared.errors import FedbellError
-from shared.federated.task import Name
-from shared.federated.weights import Weights
+from shared.federated.names import Name
+from shared.federated.weights import Weights, part
 
 #: What a training measures, of its last epoch.
 Metric = Literal["loss", "accuracy", "val_loss", "val_accuracy"]
@@ -26,8 +26,16 @@ _MOST_METRICS_CHARACTERS = 500
 MOST_HISTORY_EPOCHS = 100
 _MOST_HISTORY_CHARACTERS = 10_000
 
+#: What some strategies need to know of a training: how many steps it took, how long each was, and
+#: the mean loss of the weights that it started from on the device's training pictures.
+UpdateFact = Literal["num_steps", "learning_rate", "base_loss"]
+
 #: More samples than any device holds; keeps sums of products exact in float64.
 MOST_SAMPLES = 2**29
+
+
+#: How an update's numbers may be written, see shared.federated.packing.
+PackingName = Literal["float16", "int8", "top_k"]
 
 
 class BadHeader(FedbellError):
@@ -58,6 +66,20 @@ class UpdateHeader(BaseModel):
     #: makes another version of the same number. None where a device does not tell it.
     base_sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     fingerprint: str = Field(pattern=r"^[0-9a-f]{64}$")
+    #: What it was trained for, see Strategy.key; None: fedavg, or any other that asks no more.
+    strategy: str | None = Field(default=None, pattern=r"^[a-z0-9_]{1,40}(-[0-9a-f]{8})?$")
+    #: How its numbers are written; None: as float32.
+    packing: PackingName | None = None
+    num_steps: int | None = Field(default=None, ge=1, le=2**31)
+    learning_rate: float | None = Field(default=None, ge=1e-9, le=100, allow_inf_nan=False)
+    base_loss: float | None = Field(default=None, ge=0, le=1e6, allow_inf_nan=False)
+
+    @property
+    def told(self) -> dict[UpdateFact, float]:
+        """What it tells of the training."""
+        facts: tuple[UpdateFact, ...] = get_args(UpdateFact)
+        values = {fact: getattr(self, fact) for fact in facts}
+        return {fact: value for fact, value in values.items() if value is not None}
 
     @field_validator("metrics", "history", mode="before")
     @classmethod
@@ -108,10 +130,24 @@ def short_history(history: Mapping[str, list[float]]) -> dict[str, list[float]]:
 class Update:
     """One device's trained weights and the number of samples behind them.
 
-    ``weight``: by how much it counts besides, for its staleness.
+    Attributes:
+        weight: by how much it counts besides, for its staleness.
+        told: what else its header tells, see :data:`UpdateFact`; as much as its strategy needs.
+        carried: what it brings besides weights, by slot: how a control variate changed, say. Each
+            has the names and shapes of the trained arrays.
     """
 
     device: str
     num_samples: int
     weights: Weights
     weight: float = 1.0
+    told: Mapping[UpdateFact, float] = field(default_factory=dict)
+    carried: Mapping[str, Weights] = field(default_factory=dict)
+
+    def of(self, names: Collection[str]) -> Self:
+        """The same of some arrays."""
+        carried = {
+            slot: part(held, [name for name in held if name in names])
+            for slot, held in self.carried.items()
+        }
+        return replace(self, weights=part(self.weights, names), carried=carried)

@@ -10,7 +10,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shared.federated.aggregation.blocks import BLOCK_NUMBERS
-from shared.federated.aggregation.fedavg import fedavg
 from shared.federated.update import MOST_SAMPLES, Update
 from shared.federated.weights import (
     Array,
@@ -20,6 +19,7 @@ from shared.federated.weights import (
     read_weights,
     write_weights,
 )
+from tests.federated.arrivals import fedavg
 
 #: What is written at a time.
 PIECE_NUMBERS = 256 * 1024

@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.federated.aggregation.blocks import streamed
 from shared.federated.change import LEAST_NORMS, change_norm, why_it_stands_out
-from shared.federated.weights import SchemaMismatch, open_weights, write_weights
+from shared.federated.weights import SchemaMismatch, open_weights, streamed, write_weights
 
 
 def weights(**arrays: list[float]) -> dict[str, np.ndarray]:

@@ -12,12 +12,12 @@ import pytest
 import tensorflow as tf
 
 from shared.datasets import decode
-from shared.federated.aggregation.fedavg import fedavg
 from shared.federated.task import TrainingSettings
 from shared.federated.update import Update
 from shared.federated.weights import read_weights, write_weights
 from shared.learning.network import Network, build_network
 from shared.learning.training import train
+from tests.federated.arrivals import fedavg
 from tests.learning.samples import make_pictures, make_task
 
 LAYERS = ["conv1", "pool1", "conv2", "pool2", "conv3", "pool3", "flatten", "dense", "dropout"]

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from shared.device.settings import Address
 from shared.errors import ConfigurationError
-from shared.federated.task import Name
+from shared.federated.names import Name
 from shared.web.access.tls import check_is_tls, client_context
 from shared.web.settings import explain
 

@@ -16,7 +16,8 @@ from shared.device.uploads.disk import DiskFull
 from shared.device.uploads.intake import NoPictureKept, take_in
 from shared.device.uploads.kept import Split
 from shared.device.uploads.receiving import received
-from shared.federated.task import Name, Task
+from shared.federated.names import Name
+from shared.federated.task import Task
 from shared.web.description import expects, gives
 from shared.web.problems import BadRequest, NotFound, is_page, problem
 

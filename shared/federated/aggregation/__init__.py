@@ -1,21 +1,32 @@
 """How updates become the next version: one rule, one file.
 
-Rules of synchronous rounds average updates; those of asynchronous tasks go on from a state: they
-turn it, and what arrived, into the next one.
+Each turns a state, and the updates that came, into the next state. Strategies are of synchronous
+rounds; docs/strategies.md shows how one is added. The rules of asynchronous tasks combine updates
+as they arrive.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from shared.federated.aggregation.fedadagrad import FedAdagrad
+from shared.federated.aggregation.fedadam import FedAdam
 from shared.federated.aggregation.fedasync import fedasync
-from shared.federated.aggregation.fedavg import fedavg
+from shared.federated.aggregation.fedavg import FedAvg
+from shared.federated.aggregation.fedavgm import FedAvgM
+from shared.federated.aggregation.fedbn import FedBN
 from shared.federated.aggregation.fedbuff import fedbuff
+from shared.federated.aggregation.feddyn import FedDyn
+from shared.federated.aggregation.fednova import FedNova
+from shared.federated.aggregation.fedper import FedPer
+from shared.federated.aggregation.fedprox import FedProx
+from shared.federated.aggregation.fedyogi import FedYogi
+from shared.federated.aggregation.q_ffl import QFFL
 from shared.federated.aggregation.running_average import running_average
+from shared.federated.aggregation.scaffold import Scaffold
 from shared.federated.aggregation.staleness import polynomial_weight
 from shared.federated.aggregation.state import NUM_SAMPLES, Arrival, ServerState
+from shared.federated.aggregation.strategy import NothingShared, Strategy
 from shared.federated.policies import AsynchronousRule, AsynchronousSettings
-from shared.federated.update import Update
-from shared.federated.weights import StreamedWeights
 
 __all__ = [
     "ASYNCHRONOUS_STRATEGIES",
@@ -23,15 +34,30 @@ __all__ = [
     "STRATEGIES",
     "Arrival",
     "AsynchronousStrategy",
+    "NothingShared",
     "ServerState",
     "Strategy",
     "polynomial_weight",
 ]
 
-Strategy = Callable[[Sequence[Update]], StreamedWeights]
-
-#: By the name that a task gives as its ``strategy``.
-STRATEGIES: Mapping[str, Strategy] = {"fedavg": fedavg}
+#: By the name that a task gives as its ``strategy``, in the order in which they are listed.
+STRATEGIES: Mapping[str, type[Strategy]] = {
+    strategy.name: strategy
+    for strategy in (
+        FedAvg,
+        FedProx,
+        FedNova,
+        Scaffold,
+        FedDyn,
+        QFFL,
+        FedAvgM,
+        FedAdagrad,
+        FedAdam,
+        FedYogi,
+        FedBN,
+        FedPer,
+    )
+}
 
 
 @dataclass(frozen=True)

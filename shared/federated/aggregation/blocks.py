@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shared.federated.update import Update
-from shared.federated.weights import Array, Schema, StreamedWeights, Weights
+from shared.federated.weights import Array, StreamedWeights, Weights, streamed
 
 #: 128 KiB of float32: with two such blocks of float64 beside it, within a second-level cache.
 BLOCK_NUMBERS = 32 * 1024
@@ -97,19 +97,3 @@ def weighted_mean(blocks: Blocks) -> npt.NDArray[np.float64]:
         total += share
     weighted_sum /= total
     return weighted_sum
-
-
-def streamed(weights: Weights) -> StreamedWeights:
-    """Weights that can be read piece by piece, also where they are arrays in memory."""
-    return weights if isinstance(weights, StreamedWeights) else _InMemory(weights)
-
-
-class _InMemory(StreamedWeights):
-    """Arrays that are in memory, seen as the others are."""
-
-    def __init__(self, weights: Weights) -> None:
-        self.schema = Schema.of(weights)
-        self._arrays = {name: np.asarray(weights[name], order="C").reshape(-1) for name in weights}
-
-    def read(self, name: str, start: int, into: Array) -> None:
-        into[:] = self._arrays[name][start : start + into.size]

@@ -1,24 +1,29 @@
 """Federated averaging."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
-from shared.federated.aggregation.blocks import Combined, in_order, weighted_mean
-from shared.federated.update import Update
+from shared.federated.aggregation.state import Arrival, ServerState
+from shared.federated.aggregation.strategy import Kind, Strategy, by_samples, weights_of
+from shared.federated.aggregation.streams import mean
 
 
-def fedavg(updates: Sequence[Update]) -> Combined:
-    """Average updates, weighted by their number of samples (McMahan et al. 2017, arXiv:1602.05629).
+class FedAvg(Strategy):
+    """The mean of all updates, each counting by its number of pictures.
 
-    An update that came late counts less: its samples are multiplied by its ``weight``. Sums
-    are float64 and run in order of device name: the order in which updates arrived changes no
-    bit, and equal updates give exactly themselves.
-
-    Args:
-        updates: at least one; all of one schema; unchanged as long as the average is read.
-
-    Returns:
-        Weights of that schema, float32, computed as they are read: memory holds a few
-        blocks, however many updates there are.
+    x ← Σ n_i·x_i / Σ n_i (McMahan et al. 2017, arXiv:1602.05629). An update that came late counts
+    less. Equal updates give exactly themselves.
     """
-    shares = [(update.num_samples * update.weight, update.weights) for update in in_order(updates)]
-    return Combined(shares, weighted_mean)
+
+    name = "fedavg"
+    title = "FedAvg"
+    paper = "McMahan et al. 2017, arXiv:1602.05629"
+    kind: ClassVar[Kind] = "average"
+    combines_statistics = True
+    counts_unchanged = True
+
+    def combine(
+        self, state: ServerState, arrivals: Sequence[Arrival], num_devices: int
+    ) -> ServerState:
+        """See :meth:`Strategy.combine`."""
+        return ServerState(mean(weights_of(arrivals), by_samples(arrivals)))

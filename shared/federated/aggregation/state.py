@@ -1,11 +1,12 @@
 """What a rule that goes on from version to version is given, and what it gives."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
+from shared.federated.names import is_trained
 from shared.federated.update import Update
-from shared.federated.weights import Weights
+from shared.federated.weights import Schema, Weights, constant, part
 
 #: In what a state keeps, how many samples were trained on so far.
 NUM_SAMPLES = "num_samples"
@@ -18,10 +19,28 @@ class ServerState:
     Attributes:
         weights: of that version; computed as they are read where a rule has just made them.
         kept: what is kept besides weights: small, and ready for JSON. NUM_SAMPLES always.
+        slots: what a strategy keeps of each trained array, by the name it gives it: a momentum,
+            say. Empty before its first version.
     """
 
     weights: Weights
     kept: Mapping[str, Any] = field(default_factory=dict)
+    slots: Mapping[str, Weights] = field(default_factory=dict)
+
+    def slot(self, name: str, value: float = 0.0) -> Weights:
+        """A slot, one number for each trained one; where there is none yet, all ``value``."""
+        if name in self.slots:
+            return self.slots[name]
+        shapes = [shape for shape in Schema.of(self.weights).shapes if is_trained(shape[0])]
+        return constant(Schema(tuple(shapes)), value)
+
+    def of(self, names: Collection[str]) -> Self:
+        """The same of some arrays."""
+        slots = {
+            slot: part(held, [name for name in held if name in names])
+            for slot, held in self.slots.items()
+        }
+        return type(self)(part(self.weights, names), self.kept, slots)
 
 
 @dataclass(frozen=True)
@@ -30,7 +49,8 @@ class Arrival:
 
     Attributes:
         update: its ``weight`` is the factor for its staleness.
-        base: the weights of the version that its training started from.
+        base: the weights of the version that its training started from. One object for all
+            updates that started from the same version.
     """
 
     update: Update

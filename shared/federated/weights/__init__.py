@@ -26,6 +26,7 @@ from shared.federated.weights.schema import (
     StreamedWeights,
     Weights,
 )
+from shared.federated.weights.views import apart, constant, joined, part, streamed, with_slots
 
 __all__ = [
     "MOST_HEADER_BYTES",
@@ -38,10 +39,16 @@ __all__ = [
     "UnreadableWeights",
     "Weights",
     "WeightsFile",
+    "apart",
+    "constant",
+    "joined",
     "move_durably",
     "open_durably",
     "open_weights",
+    "part",
     "read_weights",
+    "streamed",
+    "with_slots",
     "write_durably",
     "write_weights",
 ]

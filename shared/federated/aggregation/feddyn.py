@@ -1,0 +1,43 @@
+"""FedDyn: devices and server bend their losses until they agree."""
+
+from collections.abc import Sequence
+
+from pydantic import Field
+
+from shared.federated.aggregation.state import Arrival, ServerState
+from shared.federated.aggregation.strategy import Strategy, weights_of
+from shared.federated.aggregation.streams import elementwise, mean, mean_change, moved
+
+#: What the server keeps: the h of the paper.
+_DRIFT = "drift"
+
+
+class FedDyn(Strategy):
+    """Bends each device's loss from round to round, until their minima are everybody's.
+
+    A device adds -<h_i, w> + α/2·‖w - x‖² to its loss and keeps h_i ← h_i - α·Δ_i (Acar et al.
+    2021, arXiv:2111.04263, algorithm 1): shared/learning/local/dynamic.py. Then h ← h - α/N·Σ Δ_i
+    and x ← mean(x_i) - h/α, with Δ_i = x_i - base_i, of N devices. As in the paper, numbers of
+    samples do not matter.
+    """
+
+    name = "feddyn"
+    title = "FedDyn"
+    paper = "Acar et al. 2021, arXiv:2111.04263"
+    kind = "average"
+
+    alpha: float = Field(default=0.01, gt=0, le=100, description="α: how strongly losses are bent.")
+
+    def combine(
+        self, state: ServerState, arrivals: Sequence[Arrival], num_devices: int
+    ) -> ServerState:
+        """See :meth:`Strategy.combine`."""
+        shares = [arrival.update.weight for arrival in arrivals]
+        part_taken = len(arrivals) / num_devices
+        drift = moved(state.slot(_DRIFT), mean_change(arrivals, shares), -self.alpha * part_taken)
+        weights = elementwise(
+            lambda middle, drifted: middle - drifted / self.alpha,
+            mean(weights_of(arrivals), shares),
+            drift,
+        )
+        return ServerState(weights, slots={_DRIFT: drift})

@@ -1,0 +1,45 @@
+"""SCAFFOLD: control variates take out of each step what is the device's own."""
+
+from collections.abc import Sequence
+
+from pydantic import Field
+
+from shared.federated.aggregation.state import Arrival, ServerState
+from shared.federated.aggregation.strategy import Strategy, by_samples
+from shared.federated.aggregation.streams import mean, mean_change, moved
+
+#: What the server keeps, a device keeps, and an update brings the change of.
+CONTROL = "control"
+
+
+class Scaffold(Strategy):
+    """Corrects each step of a device by how its gradients differ from everybody's.
+
+    A device steps along g - c_i + c, and brings how its c_i has changed, Δc_i (Karimireddy et al.
+    2020, arXiv:1910.06378, algorithm 1, option II): shared/learning/local/control_variates.py. Then
+    x ← x + η·Σ p_i·Δ_i and c ← c + |S|/N·Σ p_i·Δc_i, where S are those that sent, of N devices.
+    The paper's devices are of one size: p_i = 1/|S|; here it is the share of the samples.
+    For devices that train with SGD.
+    """
+
+    name = "scaffold"
+    title = "SCAFFOLD"
+    paper = "Karimireddy et al. 2020, arXiv:1910.06378"
+    kind = "average"
+    carries = (CONTROL,)
+    sends = (CONTROL,)
+
+    server_learning_rate: float = Field(
+        default=1.0, gt=0, le=10, description="η: how far the mean change moves the global model."
+    )
+
+    def combine(
+        self, state: ServerState, arrivals: Sequence[Arrival], num_devices: int
+    ) -> ServerState:
+        """See :meth:`Strategy.combine`."""
+        shares = by_samples(arrivals)
+        changed = mean([arrival.update.carried[CONTROL] for arrival in arrivals], shares)
+        control = moved(state.slot(CONTROL), changed, len(arrivals) / num_devices)
+        change = mean_change(arrivals, shares)
+        weights = moved(state.weights, change, self.server_learning_rate)
+        return ServerState(weights, slots={CONTROL: control})
