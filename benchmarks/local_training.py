@@ -118,7 +118,12 @@ def rounds(depth: str, directory: Path, folder: Path, epochs: int, later: int) -
         told = work.train(
             task=definition,
             pictures=str(directory),
-            start=str(start),
+            files={
+                "start": str(start),
+                "base": str(start),
+                "update": str(output),
+                "keeps": str(output.with_name("keeps")),
+            },
             settings={
                 "epochs": epochs,
                 "batch_size": BATCH,
@@ -126,7 +131,6 @@ def rounds(depth: str, directory: Path, folder: Path, epochs: int, later: int) -
             },
             seed=number,
             header={"device": "device1", "base_version": number},
-            output=str(output),
             report=quiet,
             cancelled=not_cancelled,
         )

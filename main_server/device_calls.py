@@ -5,7 +5,8 @@ from typing import Any
 from apiflask import APIBlueprint
 from flask import Request, Response, request, send_file
 
-from main_server.rounds import NotAsked, RoundFull, StaleUpdate
+from main_server.made_by import made_by
+from main_server.rounds import NotAsked, OtherStrategy, RoundFull, StaleUpdate
 from main_server.schemas import ClientStatus, HeartbeatAnswer, TaskQuery
 from main_server.server import MainServer
 from main_server.store.device_tokens import WrongToken
@@ -82,9 +83,9 @@ def blueprint(server: MainServer) -> APIBlueprint:
         usual = server.versions.newest(task.name).bytes
         takes = server.asynchronous if task.mode == "async" else server.models
         try:
-            with server.uploads.receive(request, usual) as upload:
+            with server.uploads.receive(request, usual * (1 + len(task.rule.carries))) as upload:
                 counted = takes.take_update(task, upload, device)
-        except (StaleUpdate, NotAsked, RoundFull) as error:
+        except (StaleUpdate, OtherStrategy, NotAsked, RoundFull) as error:
             note_refused(server.database, task.name, device, error)
             raise
         server.auto_aggregate.update_came(task)
@@ -132,6 +133,27 @@ def blueprint(server: MainServer) -> APIBlueprint:
         if version > 2**31:
             raise NotFound("There is no such version.")
         return _send(server.versions.get(server.task(query_data.task).name, version))
+
+    @calls.get("/models/<int:version>/sent")
+    @calls.input(TaskQuery, location="query")
+    @calls.doc(
+        summary="What devices are given with a version for its strategy, as safetensors",
+        description="SCAFFOLD's control variate. 404 where nothing goes with the version.",
+        responses=gives(WEIGHTS),
+    )
+    def read_sent(version: int, query_data: TaskQuery) -> Response:
+        if version > 2**31:
+            raise NotFound("There is no such version.")
+        row = server.versions.get(server.task(query_data.task).name, version)
+        told = made_by(row)
+        if told is None or not told.sends:
+            raise NotFound(f"Nothing goes with version {version} of {row.task} but its weights.")
+        try:
+            return send_file(
+                server.versions.slots_path(row).absolute(), mimetype=WEIGHTS, etag=told.slots or ""
+            )
+        except FileNotFoundError:
+            raise pruned(row) from None
 
     def _send(row: Version) -> Response:
         if request.if_none_match.contains_weak(row.sha256):

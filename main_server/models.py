@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from main_server.checked import check_upload
+from main_server.made_by import MadeBy, following, made_by
 from main_server.memory import give_back_memory
 from main_server.store.pruning import Pruning
 from main_server.store.rounds import Rounds
@@ -17,13 +18,15 @@ from main_server.store.versions import Versions, pruned
 from main_server.turns import Turns
 from main_server.uploads import Upload
 from shared.errors import FedbellError
-from shared.federated.aggregation import Arrival, ServerState
+from shared.federated.aggregation import Arrival, ServerState, Strategy
 from shared.federated.task import Task
-from shared.federated.update import BadHeader, Update
+from shared.federated.update import BadHeader, Update, UpdateHeader
 from shared.federated.weights import (
     SchemaMismatch,
     Weights,
+    apart,
     open_weights,
+    with_slots,
     write_weights,
 )
 
@@ -108,40 +111,64 @@ class Models:
         row: Round,
         updates: Sequence[ReceivedUpdate],
         unchanged: Mapping[str, int],
+        num_devices: int,
     ) -> Version:
-        """Combine a round's updates; the new version's row, its file in place.
+        """Combine a round's updates; the new version's row, its files in place.
 
         Args:
+            num_devices: how many take part in the task.
             unchanged: devices that count with the version the round started from, each with
                 its number of samples. They weigh as one update of that version: so the average
                 of all that was learned goes on, (a·server + b·device) / (a + b), and the
                 pictures of one device do not wipe out what the others have taught.
         """
-        base = self._versions.get(task.name, row.base_version)
+        rule, base = task.rule, self._versions.get(task.name, row.base_version)
         newest = self._versions.newest(task.name)
         with ExitStack() as files:
-            weights = files.enter_context(open_weights(self._versions.path(base)))
+            numbers = {base.version, *(_base_of(row, update) for update in updates)}
+            bases = {
+                number: files.enter_context(
+                    open_weights(self._versions.path(self._versions.get(task.name, number)))
+                )
+                for number in sorted(numbers)
+            }
+            weights = bases[base.version]
             arrivals = [
                 Arrival(
-                    Update(
-                        update.device,
-                        update.num_samples,
-                        files.enter_context(open_weights(self._rounds.update_path(row, update))),
-                        1.0 if update.weight is None else update.weight,
-                    ),
-                    weights,
+                    _opened(files, self._rounds.update_path(row, update), update),
+                    bases[_base_of(row, update)],
                 )
                 for update in updates
             ]
             if unchanged:
                 arrivals.append(Arrival(Update("", sum(unchanged.values()), weights), weights))
-            made = task.rule.next(ServerState(weights), arrivals, len(arrivals))
-            version, file = self.write(
-                task, newest.version + 1, made.weights, base.fingerprint, base.backbone
-            )
-        self._versions.adopt(version, file)
+            state = ServerState(weights, slots=self._slots(files, rule, base))
+            made = rule.next(state, arrivals, num_devices)
+            version, file, slots = self._write_made(task, newest.version + 1, made, base)
+        self._versions.adopt(version, file, slots)
         give_back_memory()
         return version
+
+    def _slots(self, files: ExitStack, rule: Strategy, base: Version) -> Mapping[str, Weights]:
+        """What a strategy keeps of a version; nothing where another one made it."""
+        before = made_by(base)
+        if before is None or before.strategy != rule.name or before.slots is None:
+            return {}
+        return apart(files.enter_context(open_weights(self._versions.slots_path(base))))[1]
+
+    def _write_made(
+        self, task: Task, number: int, made: ServerState, base: Version
+    ) -> tuple[Version, Path, Path | None]:
+        """What a strategy has made: a version's row, its file and that of its slots, durably."""
+        told, slots = following(task.rule, base), None
+        if made.slots:
+            slots = self._directory / f"{uuid.uuid4().hex}.part"
+            sha256 = write_weights(slots, with_slots({}, made.slots))
+            told = told.model_copy(update={"slots": sha256})
+        version, file = self.write(
+            task, number, made.weights, base.fingerprint, base.backbone, told
+        )
+        return version, file, slots
 
     def promote(self, task: Task, number: int) -> Version:
         """Make a new version with the weights of version ``number``, and send it out.
@@ -167,9 +194,15 @@ class Models:
                 "it already."
             )
         try:
+            told, slots = made_by(source), None
+            if told is not None and told.slots is not None:
+                slots = self._directory / f"{uuid.uuid4().hex}.part"
+                with open_weights(self._versions.slots_path(source)) as kept:
+                    write_weights(slots, kept)
             with open_weights(self._versions.path(source)) as weights:
+                number = newest.version + 1
                 row, file = self.write(
-                    task, newest.version + 1, weights, source.fingerprint, source.backbone
+                    task, number, weights, source.fingerprint, source.backbone, told
                 )
         except FileNotFoundError:  # pruned just now
             raise pruned(source) from None
@@ -177,9 +210,11 @@ class Models:
         row.state = source.state
         row.released = True  # it is as good as sent: devices that are there fetch it by themselves
         try:
-            self._versions.add_promoted(row, file)
+            self._versions.add_promoted(row, file, slots)
         finally:
             file.unlink(missing_ok=True)
+            if slots is not None:
+                slots.unlink(missing_ok=True)
         self._rounds.remove_files_of_closed()
         return row
 
@@ -190,14 +225,20 @@ class Models:
         weights: Weights,
         fingerprint: str,
         backbone: str,
+        told: MadeBy | None = None,
     ) -> tuple[Version, Path]:
-        """A version's row, and its file, durably under a temporary name."""
+        """A version's row, and its file, durably under a temporary name.
+
+        Args:
+            told: which strategy made it; None: none did.
+        """
         metadata = {
             "task": task.name,
             "version": str(number),
             "fingerprint": fingerprint,
             "backbone": backbone,
             "federation": self._federation,
+            **(told.metadata() if told else {}),
         }
         file = self._directory / f"{uuid.uuid4().hex}.part"
         sha256 = write_weights(file, weights, metadata)
@@ -208,8 +249,23 @@ class Models:
             fingerprint=fingerprint,
             backbone=backbone,
             network=task.network(),
+            made_by=told.model_dump(mode="json") if told else None,
             bytes=file.stat().st_size,
             created=time.time(),
             released=False,
         )
         return row, file
+
+
+def _base_of(row: Round, update: ReceivedUpdate) -> int:
+    """The version that an update started from."""
+    return row.base_version if update.base_version is None else update.base_version
+
+
+def _opened(files: ExitStack, path: Path, row: ReceivedUpdate) -> Update:
+    """An update as it is combined, read from its file as long as that is open."""
+    file = files.enter_context(open_weights(path))
+    weights, carried = apart(file)
+    told = UpdateHeader.parse(file.metadata).told
+    weight = 1.0 if row.weight is None else row.weight
+    return Update(row.device, row.num_samples, weights, weight, told, carried)

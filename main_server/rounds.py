@@ -28,6 +28,13 @@ class StaleUpdate(FedbellError):
     title = "The update starts from another version"
 
 
+class OtherStrategy(FedbellError):
+    """An update that was trained for another strategy than its round's."""
+
+    status = 409
+    title = "The update was trained for another strategy"
+
+
 class OtherBase(StaleUpdate):
     """An update that started from a version of a number that is another version here."""
 

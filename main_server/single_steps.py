@@ -114,8 +114,10 @@ class SingleSteps:
             row = self._rounds.aggregate(
                 task,
                 lambda sent: check_enough(task, sent, asked),
-                lambda *made_of: self._models.aggregate(task, *made_of),
-                samples if with_unchanged else {},
+                lambda row, updates, unchanged: self._models.aggregate(
+                    task, row, updates, unchanged, len(samples)
+                ),
+                samples if with_unchanged and task.rule.counts_unchanged else {},
             )
             told = {
                 "version": row.version,

@@ -11,7 +11,7 @@ from main_server import rounds as rules
 from main_server.store.evaluations import federated_evaluations
 from main_server.store.round_rows import newest_round
 from main_server.store.tables import Version
-from main_server.store.versions import Versions
+from main_server.store.versions import Versions, slots_beside
 from shared.federated.policies import KeepSettings
 from shared.federated.task import Task
 from shared.web.database import Database
@@ -70,6 +70,7 @@ class Pruning:
             record(session, "versions_pruned", _told(numbers), task=task.name)
         for file in files:
             file.unlink(missing_ok=True)
+            slots_beside(file).unlink(missing_ok=True)
         return numbers
 
     def look_again(self, tasks: Mapping[str, Task]) -> None:
@@ -92,7 +93,7 @@ class Pruning:
         """
         for task in tasks:
             for file in (directory / task).glob("*.safetensors"):
-                number, _, rest = file.stem.partition("-")
+                number, _, rest = file.name.partition(".")[0].partition("-")
                 row = self._versions.find(task, int(number)) if number.isdecimal() else None
                 if row is not None and row.sha256.startswith(rest):
                     if row.pruned is not None:

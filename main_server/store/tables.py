@@ -97,8 +97,10 @@ class Version(Tables):
     ``released``: its distribution has begun, so a device that was away may fetch
     it by itself. ``network``: the part of the task that decides the weights.
     ``promoted_from``: the older version whose weights these are; None for a round's result.
-    ``state``: what a rule needs of the versions before besides their weights, small and ready for
-    JSON. ``pruned``: when its file was deleted; None: it is there.
+    ``state``: what an asynchronous rule needs of the versions before besides their weights, small
+    and ready for JSON. ``made_by``: the strategy that made it, a
+    :class:`~main_server.made_by.MadeBy`; None where none did. ``pruned``: when its file was
+    deleted; None: it is there.
     """
 
     __tablename__ = "versions"
@@ -119,6 +121,7 @@ class Version(Tables):
     released: Mapped[bool] = mapped_column(default=False)
     promoted_from: Mapped[int | None]
     state: Mapped[dict[str, Any] | None] = mapped_column(_JSON_OR_NULL)
+    made_by: Mapped[dict[str, Any] | None] = mapped_column(_JSON_OR_NULL)
     pruned: Mapped[float | None]
 
 

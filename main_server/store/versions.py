@@ -16,6 +16,9 @@ from shared.web.database import Database
 from shared.web.events import record
 from shared.web.problems import NotFound
 
+#: In the place of a version's suffix, where its slots are.
+SLOTS_SUFFIX = ".slots.safetensors"
+
 
 class VersionPruned(FedbellError):
     """A version whose weights are not kept any more."""
@@ -35,8 +38,14 @@ class Versions:
         self._database = database
         self._directory = directory
 
-    def adopt(self, row: Version, file: Path) -> None:
-        """Move a fsynced file to where the version ``row`` has its own; the row comes after."""
+    def adopt(self, row: Version, file: Path, slots: Path | None = None) -> None:
+        """Move fsynced files to where the version ``row`` has its own; the row comes after.
+
+        Args:
+            slots: the file of its strategy's slots; None: there are none.
+        """
+        if slots is not None:
+            move_durably(slots, self.slots_path(row))
         move_durably(file, self.path(row))
 
     def add_initial(self, row: Version, file: Path, device: str) -> bool:
@@ -56,14 +65,14 @@ class Versions:
             record(session, "version_made", text, task=row.task, device=device)
         return True
 
-    def add_promoted(self, row: Version, file: Path) -> None:
+    def add_promoted(self, row: Version, file: Path, slots: Path | None = None) -> None:
         """Make a fsynced file the newest version, from which the next round starts.
 
         A round that is not through is abandoned with that: the updates of an open one do not
         count, and the version of an aggregated one does not go out. For callers who hold the
         task's step lock, so that no other version comes between.
         """
-        self.adopt(row, file)
+        self.adopt(row, file, slots)
         with self._database.write() as session:
             session.add(row)
             text = f"version {row.version}: the weights of version {row.promoted_from} again"
@@ -101,6 +110,10 @@ class Versions:
         if row.pruned is not None:
             raise pruned(row)
         return self._directory / row.task / f"{row.version}-{row.sha256[:16]}.safetensors"
+
+    def slots_path(self, row: Version) -> Path:
+        """Where the slots of a version lie, if its strategy keeps some. Raises VersionPruned."""
+        return slots_beside(self.path(row))
 
     def find(self, task: str, version: int) -> Version | None:
         """That version, or None."""
@@ -165,6 +178,11 @@ class Versions:
             row = session.get(Version, (task, version))
             if row is not None and not row.released:
                 row.released = True
+
+
+def slots_beside(version: Path) -> Path:
+    """The file of a version's slots, beside the version's own."""
+    return version.with_suffix(SLOTS_SUFFIX)
 
 
 def newest_promoted(session: Session, task: str) -> int | None:

@@ -92,21 +92,18 @@ class MainServer:
         def save(response: httpx.Response) -> str | None:
             if response.status_code == httpx.codes.NOT_MODIFIED:
                 return None
-            with target.open("wb") as file:
-                received = 0
-                for chunk in blocks(response, self._settings.answer_seconds):
-                    received += len(chunk)
-                    if received > self._settings.most_model_bytes:
-                        raise MainServerFailed(
-                            f"The model of task {task} is larger than most_model_bytes, "
-                            f"{self._settings.most_model_bytes}. Raise it if that is right."
-                        )
-                    file.write(chunk)
-                file.flush()
-                os.fsync(file.fileno())
+            self._save(response, task, target)
             return str(response.headers.get("ETag", ""))
 
         return self._connection.call("GET", path, save, params={"task": task}, headers=headers)
+
+    def download_sent(self, task: str, version: int, target: Path) -> None:
+        """Fetch what goes with a version for the task's strategy, to a file."""
+
+        def save(response: httpx.Response) -> None:
+            self._save(response, task, target)
+
+        self._connection.call("GET", f"/models/{version}/sent", save, params={"task": task})
 
     def offer(self, task: str, file: Path) -> None:
         """Offer the initial tail as version 0. Whether it is taken or not, there is one then."""
@@ -116,6 +113,21 @@ class MainServer:
     def send(self, task: str, content: BinaryIO) -> dict[str, Any]:
         """Send an update; what the main server answers."""
         return self._json("POST", "/cmodel", content=content, params={"task": task})
+
+    def _save(self, response: httpx.Response, task: str, target: Path) -> None:
+        """Write a body to a file, durably; never more than a model may have."""
+        with target.open("wb") as file:
+            received = 0
+            for chunk in blocks(response, self._settings.answer_seconds):
+                received += len(chunk)
+                if received > self._settings.most_model_bytes:
+                    raise MainServerFailed(
+                        f"The model of task {task} is larger than most_model_bytes, "
+                        f"{self._settings.most_model_bytes}. Raise it if that is right."
+                    )
+                file.write(chunk)
+            file.flush()
+            os.fsync(file.fileno())
 
     def _change_token(self, token: str, new_hash: str) -> None:
         """Tell the hash of this device's next token, authorised by one that it has."""

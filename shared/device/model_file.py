@@ -1,5 +1,6 @@
 """Checking the file of a global model before a number of it is used."""
 
+import hashlib
 import re
 from pathlib import Path
 
@@ -19,6 +20,37 @@ def sha256_of(etag: str) -> str | None:
     """The SHA-256 of a global model's file, in hex, which is its ETag; None: it is another one."""
     found = re.fullmatch(r'(?:W/)?"?([0-9a-f]{64})"?', etag)
     return found[1] if found else None
+
+
+def sent_with(file: Path) -> str | None:
+    """The SHA-256, in hex, of what goes with a version for the task's strategy; None: nothing."""
+    with open_weights(file) as weights:
+        return weights.metadata.get("sent")
+
+
+def check_sent(file: Path, task: Task, version: Path) -> None:
+    """Check what came with a version for the task's strategy.
+
+    Args:
+        version: the version's file, checked.
+
+    Raises:
+        UnfitModel
+    """
+    try:
+        with open_weights(file) as slots:
+            slots.check_finite()
+        with file.open("rb") as content:
+            sha256 = hashlib.file_digest(content, "sha256").hexdigest()
+    except FedbellError as error:
+        raise UnfitModel(
+            f"What the main server keeps for the strategy of {task.name} is no good: {error}"
+        ) from error
+    if sha256 != sent_with(version):
+        raise UnfitModel(
+            f"What the main server sent for the strategy of {task.name} does not go with the "
+            "version. Do this step again."
+        )
 
 
 def check_model(

@@ -8,7 +8,7 @@ from typing import Any
 
 from shared.device.connection import MainServerAway
 from shared.device.main_server_client import MainServer
-from shared.device.model_file import UnfitModel, check_model
+from shared.device.model_file import UnfitModel, check_model, check_sent, sent_with
 from shared.device.remote import RemoteProblem
 from shared.device.store import Store
 from shared.device.tables import InstalledModel
@@ -99,10 +99,29 @@ class GlobalModels:
                 return before
             number = self._check(incoming, task, version, prepared, federation)
             file = self._store.new_file("models", task.name)
+            sent = self._fetch_sent(task, number, incoming)
             move_durably(incoming, file)
         finally:
             incoming.unlink(missing_ok=True)
-        return self._store.install(task.name, number, file, etag or "", federation)
+        return self._store.install(task.name, number, file, etag or "", federation, sent)
+
+    def _fetch_sent(self, task: Task, version: int, model: Path) -> Path | None:
+        """Fetch what goes with a version for the task's strategy; None: nothing does.
+
+        Args:
+            model: the version's file, checked.
+        """
+        if sent_with(model) is None:
+            return None
+        incoming = self._store.new_file("incoming", task.name)
+        try:
+            self._main_server.download_sent(task.name, version, incoming)
+            check_sent(incoming, task, model)
+            file = self._store.new_file("models", task.name)
+            move_durably(incoming, file)
+        finally:
+            incoming.unlink(missing_ok=True)
+        return file
 
     def _usable(self, task: Task, prepared: Prepared) -> InstalledModel | None:
         """The installed model; None when there is none, or its file is damaged or gone."""

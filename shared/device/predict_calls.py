@@ -81,16 +81,19 @@ def predicted(device: Device, task: Task, picture: CleanPicture) -> dict[str, An
                     f"This device has no global model of task {task.name} yet. It comes from the "
                     "main server as soon as that has one; GET /status says how things are."
                 )
+            kept = device.store.kept_for(task, model.version)
             try:
                 answer = device.trainer.call(
                     "predict",
                     task=task.model_dump(mode="json"),
                     picture=file.name,
                     weights=str(device.store.model_file(model)),
+                    kept=kept,
                 )
             except RemoteProblem:
                 now = device.store.installed(task.name)
-                if now and now.file == model.file:
+                is_same = now is not None and now.file == model.file
+                if is_same and device.store.kept_for(task, model.version) == kept:
                     raise
-                continue  # another version was installed meanwhile, and this one's file removed
+                continue  # there is something newer by now, and a file of these was removed
             return {"task": task.name, "version": model.version, **answer}

@@ -15,6 +15,8 @@ ROUND_FULL = "round-full"
 #: Its problem with one that started from a version it no longer has: it went back to a backup, and
 #: made another one of that number.
 OTHER_BASE = "other-base"
+#: Its problem with one that was trained for another strategy than the round's.
+OTHER_STRATEGY = "other-strategy"
 
 
 class RemoteProblem(FedbellError):

@@ -19,7 +19,7 @@ from shared.device.connection import MainServerAway
 from shared.device.greeting import TaskOffer
 from shared.device.main_server_client import MainServer
 from shared.device.offline import is_passing
-from shared.device.remote import NOT_ASKED, OTHER_BASE, RemoteProblem
+from shared.device.remote import NOT_ASKED, OTHER_BASE, OTHER_STRATEGY, RemoteProblem
 from shared.device.settings import DeviceSettings
 from shared.device.starts import Offline, trainings_of
 from shared.device.steps import Steps
@@ -227,7 +227,7 @@ class ScheduleLoop:
         None also where that version is another one by now: it may be trained from again.
         """
         refusal = self._states.get(row.name, _State()).refused.get(pending.file if pending else "")
-        if pending is None or refusal == OTHER_BASE:
+        if pending is None or refusal in {OTHER_BASE, OTHER_STRATEGY}:
             return None
         is_over = pending.answer is not None or refusal is not None
         return pending.base_version if is_over else None

@@ -24,6 +24,9 @@ class Start:
 
     Attributes:
         version: the global one that they come from, and the SHA-256 of its file, if known.
+        base_file: of that global version.
+        sent: what came with it for the task's strategy; None: nothing did.
+        start_kept: what was kept of the training that made these weights, where they are own ones.
         base: newest; installed or own, for the main server was away. ``reservation`` says so then.
         trainings: how many they have seen since that no acknowledged update holds.
     """
@@ -31,6 +34,9 @@ class Start:
     version: int
     sha256: str | None
     file: Path
+    base_file: Path
+    sent: Path | None
+    start_kept: Path | None
     base: Literal["newest", "installed", "own"]
     reservation: str | None = None
     trainings: int = 0
@@ -70,8 +76,9 @@ class Starts:
             What GlobalModels.fetch raises else.
         """
         own = self._own(task, offline.own) if offline else None
-        if own and offline and offline.is_unsent and own.answer is None:
-            return self._from_own(own, _TRAINED_ON)
+        installed = self._store.installed(task.name)
+        if own and installed and offline and offline.is_unsent and own.answer is None:
+            return self._from_own(own, installed, _TRAINED_ON)
         away = (MainServerAway, MainServerFailed) if offline else (MainServerAway,)
         base = self._models.newest(task, control, away)
         if base.reservation is None:
@@ -88,29 +95,41 @@ class Starts:
         if which is None:
             raise MainServerAway(base.reservation)
         if which == "own" and own:
-            return self._from_own(own, base.reservation)
+            return self._from_own(own, base.model, base.reservation)
         return self._from_installed(base.model, "installed", base.reservation)
 
     def _own(self, task: Task, file: str | None) -> PendingUpdate | None:
-        """The last update, unless it is another one by now or a newer version is here."""
+        """The last update, unless it is another one by now or its version is not here any more."""
         row, installed = self._store.pending(task.name), self._store.installed(task.name)
         if row is None or row.file != file:
             return None
-        return row if installed is None or installed.version <= row.base_version else None
+        return row if installed and installed.version == row.base_version else None
 
     def _from_installed(
         self, model: InstalledModel, base: Literal["newest", "installed"], reservation: str | None
     ) -> Start:
-        file = self._store.model_file(model)
-        return Start(model.version, sha256_of(model.etag), file, base, reservation)
+        file, sent = self._store.model_file(model), self._store.sent_file(model)
+        sha256 = sha256_of(model.etag)
+        return Start(model.version, sha256, file, file, sent, None, base, reservation)
 
-    def _from_own(self, row: PendingUpdate, reservation: str) -> Start:
+    def _from_own(self, row: PendingUpdate, model: InstalledModel, reservation: str) -> Start:
+        """Args: model: the version that the update started from."""
         file = self._store.update_file(row)
         with open_weights(file) as update:
             sha256 = update.metadata.get("base_sha256")
         counted = row.answer is not None
         trainings = 0 if counted else trainings_of(row)
-        return Start(row.base_version, sha256, file, "own", reservation, trainings)
+        return Start(
+            row.base_version,
+            sha256,
+            file,
+            self._store.model_file(model),
+            self._store.sent_file(model),
+            file.with_name(row.keeps) if row.keeps else None,
+            "own",
+            reservation,
+            trainings,
+        )
 
 
 def trainings_of(row: PendingUpdate) -> int:

@@ -3,6 +3,7 @@
 import math
 import time
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 from shared.device.main_server_client import MainServer
@@ -69,7 +70,8 @@ class Steps:
             start = self._starts.choose(task, control, offline)
             version = start.version
             settings = TrainingSettings(**task.training.model_dump() | choice)
-            file = self._store.new_file("updates", task.name)
+            file, keeps = (self._store.new_file("updates", task.name) for _ in range(2))
+            kept = self._store.kept_for(task, version)
             sequence = self._store.next_sequence(task.name)
             asked = time.time()  # what is labelled anew from here on is not marked
             new = self._uploads.untrained(task)
@@ -80,7 +82,15 @@ class Steps:
                 task=task.model_dump(mode="json"),
                 pictures=str(self._settings.pictures(task.name)),
                 uploaded=uploaded,
-                start=str(start.file),
+                files={
+                    "start": str(start.file),
+                    "base": str(start.base_file),
+                    "update": str(file),
+                    "keeps": str(keeps),
+                    "kept": kept,
+                    "start_kept": str(start.start_kept) if start.start_kept else None,
+                    "sent": str(start.sent) if start.sent else None,
+                },
                 settings=settings.model_dump(),
                 seed=_seed(task, self._settings.device_name, start, sequence),
                 header={
@@ -89,7 +99,6 @@ class Steps:
                     "base_sha256": start.sha256,
                     "sequence": sequence,
                 },
-                output=str(file),
             )
             result = {
                 "task": task.name,
@@ -109,6 +118,8 @@ class Steps:
                 num_samples=trained["num_samples"],
                 metrics=trained["metrics"],
                 file=file.name,
+                kept=Path(kept).name if kept else None,
+                keeps=keeps.name if keeps.exists() else None,
                 result=result
                 | {"unreadable": trained["skipped"], "trainings": start.trainings + 1},
                 trained=time.time(),
@@ -200,6 +211,7 @@ class Steps:
                 pictures=str(self._settings.pictures(task.name)),
                 uploaded=self._uploads.for_trainer(task),
                 weights=str(self._store.model_file(model)),
+                kept=self._store.kept_for(task, model.version),
             )
         except RemoteProblem as error:
             answer = {"evaluation": None, "problem": error.detail, "skipped": []}

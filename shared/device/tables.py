@@ -48,6 +48,8 @@ class InstalledModel(DeviceTables):
     file: Mapped[str]
     #: What the main server called this file; asked again, it need not send it again.
     etag: Mapped[str]
+    #: What came with it for the task's strategy, beside the model's file.
+    sent: Mapped[str | None]
     #: accuracy, loss and num_samples on the device's own test pictures.
     evaluation: Mapped[dict[str, Any] | None]
     #: Why it could not be evaluated.
@@ -74,6 +76,10 @@ class PendingUpdate(DeviceTables):
     num_samples: Mapped[int]
     metrics: Mapped[dict[str, Any]]
     file: Mapped[str]
+    #: What was kept for the task's strategy before this training, and what this one has kept:
+    #: files beside the update's. The latter counts once the update does.
+    kept: Mapped[str | None]
+    keeps: Mapped[str | None]
     #: What modeltrain answered.
     result: Mapped[dict[str, Any]]
     trained: Mapped[float]

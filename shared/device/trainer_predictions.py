@@ -33,6 +33,7 @@ class Predictions:
         task: Any,
         picture: str,
         weights: str,
+        kept: str | None,
         report: Callable[[dict[str, Any]], None],
         cancelled: Callable[[], bool],
     ) -> dict[str, Any]:
@@ -41,7 +42,8 @@ class Predictions:
         Args:
             task: the task, as JSON.
             picture: a JPEG or PNG file.
-            weights: file of the tail that answers.
+            weights: file of the tail that answers, a global version.
+            kept: what this device keeps for the task's strategy: layers of its own answer.
 
         Returns:
             classes (name and probability of the ten most likely, the most likely first),
@@ -56,7 +58,7 @@ class Predictions:
         decoded = time.perf_counter()
         with self._lock:
             predictor = self._predictor(asked)
-            predictor.load(Path(weights))
+            predictor.load(Path(weights), asked.rule, Path(kept) if kept else None)
             ready = time.perf_counter()
             probabilities = predictor.probabilities(pixels)
             answered = time.perf_counter()

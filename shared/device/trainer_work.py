@@ -13,13 +13,13 @@ from shared.device.trainer_pictures import Pictures, Split, Uploaded
 from shared.device.trainer_predictions import Predictions
 from shared.federated.evaluation import MOST_CELLS, Confusion
 from shared.federated.task import Task, TrainingSettings
-from shared.federated.update import UpdateHeader, short_history
 from shared.federated.weights import read_weights, write_weights
 from shared.learning.determinism import make_deterministic
 from shared.learning.evaluation import Evaluation, evaluate
 from shared.learning.features import FeatureStore
+from shared.learning.local.kept import Files, personal_layers
+from shared.learning.local_training import Callbacks, Labelled, train_for
 from shared.learning.network import Network, build_network
-from shared.learning.training import train
 
 #: Every training is seeded by its caller; this one is for whatever asks no caller.
 _SEED = 1
@@ -77,20 +77,20 @@ class TrainerWork:
         self,
         task: Any,
         pictures: str,
-        start: str,
+        files: dict[str, str | None],
         settings: Any,
         seed: int,
         header: dict[str, Any],
-        output: str,
         report: Report,
         cancelled: Cancelled,
         uploaded: Uploaded | None = None,
     ) -> dict[str, Any]:
-        """Train from the weights in ``start`` and write the update to ``output``.
+        """Train for the task's strategy, and write the update.
 
         Args:
             task: the task, as JSON.
             pictures: folder of its splits; without validation pictures there are no val_ metrics.
+            files: what is read and written, see :class:`~shared.learning.local.kept.Files`.
             settings: TrainingSettings, as JSON.
             header: device and base_version of the update.
             uploaded: pictures that lie elsewhere, taken after those of each split's folder.
@@ -102,15 +102,15 @@ class TrainerWork:
 
         Raises:
             EmptySplit: there is no picture to train on, or none that can be read.
+            NothingShared: the strategy leaves nothing of this network to send.
         """
-        chosen = TrainingSettings.model_validate(settings)
+        chosen, asked = TrainingSettings.model_validate(settings), Task.model_validate(task)
         network = self._network(task)
         album = Pictures(self._store, network, Path(pictures), uploaded, report, cancelled)
         learned = album.split("train")
         if learned.problem:
             raise EmptySplit(learned.problem)
         validation, test = album.split_if_any("valid"), album.split_if_any("test")
-        network.load(read_weights(Path(start)))
         epochs: dict[str, list[float]] = {}
 
         def on_epoch(epoch: int, metrics: dict[str, float]) -> None:
@@ -120,24 +120,21 @@ class TrainerWork:
             report({"phase": "training", **progress})
 
         measured = (validation.features, validation.labels) if validation else None
-        history = train(
-            network, learned.features, learned.labels, chosen, seed, measured, on_epoch, cancelled
+        history = train_for(
+            asked,
+            network,
+            Files(**{name: Path(path) for name, path in files.items() if path is not None}),
+            Labelled(learned.features, learned.labels, measured),
+            chosen,
+            seed,
+            {"num_samples": len(learned.labels), **header},
+            Callbacks(on_epoch, cancelled),
         )
-        metrics = {name: values[-1] for name, values in history.items()}
-        complete = UpdateHeader(
-            task=network.task.name,
-            num_samples=len(learned.labels),
-            metrics=metrics,
-            history=short_history(history),
-            fingerprint=network.fingerprint,
-            **header,
-        )
-        write_weights(Path(output), network.weights(), complete.as_metadata())
         measured_alone = _measure(network, test) if test else None
         return {
             "num_samples": len(learned.labels),
             "history": history,
-            "metrics": metrics,
+            "metrics": {name: values[-1] for name, values in history.items()},
             "evaluation": measured_alone and _numbers(measured_alone),
             "skipped": [
                 picture
@@ -155,12 +152,17 @@ class TrainerWork:
         report: Report,
         cancelled: Cancelled,
         uploaded: Uploaded | None = None,
+        kept: str | None = None,
     ) -> dict[str, Any]:
-        """Measure the weights of a file on the split ``test``.
+        """Measure the weights of a file, a global version, on the split ``test``.
+
+        Args:
+            kept: what this device keeps for the task's strategy.
 
         Returns:
             evaluation (accuracy, loss, num_samples, confusion; None when no picture can be
-            read), problem (why it is None), skipped.
+            read), problem (why it is None), skipped. Where layers stay on the device, the
+            evaluation has as ``personal`` accuracy and loss with the device's own ones.
 
         Raises:
             EmptySplit: there is no test picture.
@@ -171,6 +173,12 @@ class TrainerWork:
         network.load(read_weights(Path(weights)))
         measured = _measure(network, split)
         evaluation = measured and _numbers(measured) | {"confusion": _cells(measured.confusion)}
+        rule = Task.model_validate(task).rule
+        own = personal_layers(rule, Path(weights), Path(kept) if kept else None)
+        if evaluation and own:
+            network.load(network.weights() | own)
+            personal = evaluate(network, split.features, split.labels)
+            evaluation["personal"] = {"accuracy": personal.accuracy, "loss": personal.loss}
         return {"evaluation": evaluation, "problem": split.problem, "skipped": split.skipped}
 
     def draw(

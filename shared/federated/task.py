@@ -141,6 +141,17 @@ class Task(BaseModel):
             check_parameters(strategy, parameters)
         return parameters
 
+    @field_validator("mode")
+    @classmethod
+    def _has_rounds_for_a_strategy(cls, mode: str, before: ValidationInfo) -> str:
+        strategy = before.data.get("strategy", "fedavg")
+        if mode == "async" and strategy != "fedavg":
+            raise ValueError(
+                "an asynchronous task combines updates by its asynchronous.rule; leave strategy "
+                f"({strategy}) out"
+            )
+        return mode
+
     @field_validator("auto_aggregate")
     @classmethod
     def _has_rounds_to_close(cls, auto_aggregate: bool, before: ValidationInfo) -> bool:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from shared.errors import FedbellError
 from shared.federated.task import TrainingSettings
 from shared.learning.evaluation import check_pictures, check_shapes
+from shared.learning.local.part import Correction
 from shared.learning.network import Network
 from shared.learning.training_loop import TrainingLoop
 
@@ -45,6 +46,7 @@ def train(
     on_epoch: Callable[[int, dict[str, float]], None],
     cancelled: Callable[[], bool],
     on_look: OnLook | None = None,
+    correction: Correction | None = None,
 ) -> History:
     """Train the tail from the weights it has; the optimiser starts anew in every call.
 
@@ -60,6 +62,8 @@ def train(
         on_epoch: called after each epoch, counted from 1, with that epoch's metrics.
         cancelled: asked after each epoch, and a few times a second.
         on_look: see OnLook.
+        correction: what a strategy adds to each gradient. After such a training
+            ``network.training_loop.mean_gradient()`` tells what they were without.
 
     Returns:
         "loss" and "accuracy" over the pictures as they were trained on, and with
@@ -75,8 +79,10 @@ def train(
         validation = features[:0], labels[:0]
     else:
         check_shapes(network, *validation)
-    if network.training_loop is None or network.training_loop.optimizer != settings.optimizer:
-        network.training_loop = TrainingLoop(network.tail, settings.optimizer)
+    loop, is_corrected = network.training_loop, correction is not None
+    if loop is None or (loop.optimizer, loop.is_corrected) != (settings.optimizer, is_corrected):
+        loop = TrainingLoop(network.tail, settings.optimizer, is_corrected=is_corrected)
+        network.training_loop = loop
     history: History = {}
 
     def after_epoch(epoch: int, metrics: dict[str, float]) -> bool:
@@ -105,9 +111,7 @@ def train(
     before = network.weights()
     try:
         check_cancelled()
-        network.training_loop.run(
-            features, labels, validation, settings, seed, after_epoch, goes_on
-        )
+        loop.run(features, labels, validation, settings, seed, after_epoch, goes_on, correction)
     except BaseException:
         network.load(before)
         raise

@@ -14,7 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from shared.federated.task import Optimizer, TrainingSettings
+from shared.federated.weights import Array
+from shared.learning.bending import Bending
 from shared.learning.loading import keras, tf
+from shared.learning.local.part import Correction
 from shared.learning.optimizers import OPTIMIZERS
 
 #: Of one epoch: mean loss, accuracy, mean loss and accuracy on the validation pictures.
@@ -43,10 +46,14 @@ class TrainingLoop:
     Args:
         model: from features (n, …) to logits (n, classes).
         optimizer: of all its trainings.
+        is_corrected: whether its trainings have a correction.
     """
 
-    def __init__(self, model: keras.Model, optimizer: Optimizer = "adam") -> None:
+    def __init__(
+        self, model: keras.Model, optimizer: Optimizer = "adam", *, is_corrected: bool = False
+    ) -> None:
         self.optimizer = optimizer
+        self.is_corrected = is_corrected
         self._model = model
         #: What dropout draws from: no part of the weights.
         self._generators = [
@@ -56,6 +63,8 @@ class TrainingLoop:
         ]
         self._variables = [variable.value for variable in model.trainable_variables]
         self._steps = OPTIMIZERS[optimizer](self._variables)
+        names = [variable.path for variable in model.trainable_variables]
+        self._bending = Bending(names, self._variables) if is_corrected else None
         self._after_epoch: AfterEpoch = lambda _epoch, _metrics: True
         self._goes_on: GoesOn = lambda *_: True
         self._error: BaseException | None = None
@@ -78,6 +87,7 @@ class TrainingLoop:
         seed: int,
         after_epoch: AfterEpoch,
         goes_on: GoesOn,
+        correction: Correction | None = None,
     ) -> None:
         """Train the model from the weights it has, with an optimiser that knows nothing yet.
 
@@ -91,10 +101,13 @@ class TrainingLoop:
             after_epoch: told each epoch's number, from 1, and METRICS (loss and accuracy
                 alone without validation pictures). Training ends unless it returns True.
             goes_on: see GoesOn.
+            correction: of each gradient; exactly where the loop is one with corrections.
 
         Raises:
             Whatever a callback raises.
         """
+        if self._bending is not None and correction is not None:
+            self._bending.begin(correction)
         self._after_epoch, self._goes_on, self._error = after_epoch, goes_on, None
         self._looked, self._pace = time.monotonic(), 1
         self._steps.forget()
@@ -113,6 +126,13 @@ class TrainingLoop:
         error, self._error = self._error, None
         if error is not None:
             raise error
+
+    def mean_gradient(self) -> dict[str, Array]:
+        """Of all steps of the last training, by name, without its correction.
+
+        Empty where the loop has no corrections.
+        """
+        return self._bending.mean() if self._bending is not None else {}
 
     def _train(
         self,
@@ -180,6 +200,8 @@ class TrainingLoop:
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
             loss = tf.reduce_mean(losses)
         gradients = tape.gradient(loss, self._variables)
+        if self._bending is not None:
+            gradients = self._bending.bend(gradients)
         self._steps.apply(gradients, learning_rate, step)
         return _sums(losses, logits, labels)
 

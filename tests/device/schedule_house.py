@@ -57,9 +57,9 @@ class _Trainer:
         return {}
 
     def _train(
-        self, task: dict[str, Any], start: str, header: dict[str, Any], output: str, **_: Any
+        self, task: dict[str, Any], files: dict[str, str], header: dict[str, Any], **_: Any
     ) -> dict[str, Any]:
-        learned = np.asarray(read_weights(Path(start))["w"] / 2 + 1, np.float32)
+        learned = np.asarray(read_weights(Path(files["start"]))["w"] / 2 + 1, np.float32)
         metrics = {"loss": 1.0, "accuracy": 0.5}
         complete = UpdateHeader(
             task=task["name"],
@@ -68,7 +68,7 @@ class _Trainer:
             fingerprint=FINGERPRINT,
             **header,
         )
-        write_weights(Path(output), {"w": learned}, complete.as_metadata())
+        write_weights(Path(files["update"]), {"w": learned}, complete.as_metadata())
         history = {name: [value] for name, value in metrics.items()}
         answer = {"num_samples": PICTURES, "history": history, "metrics": metrics}
         return answer | {"evaluation": None, "skipped": []}

@@ -57,11 +57,15 @@ def train(
     arguments: dict[str, Any] = {
         "task": definition,
         "pictures": str(pictures),
-        "start": str(start),
+        "files": {
+            "start": str(start),
+            "base": str(start),
+            "update": str(house.directory / "update"),
+            "keeps": str(house.directory / "keeps"),
+        },
         "settings": TrainingSettings(epochs=2).model_dump(),
         "seed": 1,
         "header": {"device": "door", "base_version": 0},
-        "output": str(house.directory / "update"),
         "uploaded": uploaded,
     }
     return house.trainer.call("train", control, **arguments | changes)

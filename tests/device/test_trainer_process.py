@@ -69,11 +69,15 @@ class House:
             control,
             task=SHADES,
             pictures=str(self.pictures),
-            start=str(start),
+            files={
+                "start": str(start),
+                "base": str(start),
+                "update": str(self.directory / "update"),
+                "keeps": str(self.directory / "keeps"),
+            },
             settings=TrainingSettings(epochs=epochs).model_dump(),
             seed=1,
             header={"device": "door", "base_version": 0},
-            output=str(self.directory / "update"),
         )
 
     def ended(self, job: str) -> Job:

@@ -56,7 +56,7 @@ def test_all_that_was_kept_is_there(earlier: Path, directory: Path) -> None:
     assert progress.task is not None
     assert _holds(progress.task.model_dump(mode="json"), told["task"])
     assert progress.base is not None
-    assert progress.base.model_dump() == told["base"]
+    assert _holds(progress.base.model_dump(), told["base"])
     own = progress.pending
     assert own is not None
     assert own.base_version == told["own"]["base_version"]

@@ -86,6 +86,13 @@ class Calls:
             lambda: self._main_server.download(task, None, etag, target),
         )
 
+    def pull_sent(self, task: str, version: int, target: Path) -> None:
+        """Fetch what goes with a version for the task's strategy. Raises as :meth:`pull`."""
+        self._persist(
+            "pull what goes with the version",
+            lambda: self._main_server.download_sent(task, version, target),
+        )
+
     def offer(self, task: str, file: Path) -> None:
         """Offer a file as version 0. Raises as :meth:`pull`."""
         self._persist("offer version 0", lambda: self._main_server.offer(task, file))

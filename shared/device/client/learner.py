@@ -8,10 +8,10 @@ from shared.datasets.chunks import ChunkedDataset
 from shared.device.client.learning import OnEpoch, OnLook
 from shared.device.client.settings import ClientSettings
 from shared.federated.task import Task, TrainingSettings
-from shared.federated.update import UpdateHeader, short_history
-from shared.federated.weights import read_weights, write_weights
+from shared.federated.weights import write_weights
 from shared.learning.determinism import make_deterministic
-from shared.learning.direct import train_on
+from shared.learning.local.kept import Files
+from shared.learning.local_training import Callbacks, Labelled, train_for
 from shared.learning.network import build_network
 
 #: Every training is seeded by itself; this one is for whatever asks nobody.
@@ -50,45 +50,38 @@ class Learner:
 
     def train(
         self,
-        start: Path,
+        task: Task,
+        files: Files,
         chunks: dict[int, int],
         chunk: int,
         settings: TrainingSettings,
         base_version: int,
         base_sha256: str | None,
         sequence: int,
-        output: Path,
         on_epoch: OnEpoch,
         on_look: OnLook,
         should_stop: Callable[[], bool],
     ) -> dict[int, int]:
         """See :meth:`Learning.train`."""
-        task = self._network.task
         samples = self._dataset.chunk(chunk)
-        self._network.load(read_weights(start))
-        history = train_on(
+        learned = chunks | {chunk: len(samples.labels)}
+        train_for(
+            task,
             self._network,
-            samples,
+            files,
+            Labelled(self._network.extract(samples.pictures), samples.labels),
             settings,
             training_seed(task, self._name, sequence),
-            on_epoch,
-            should_stop,
-            on_look,
+            {
+                "device": self._name,
+                "base_version": base_version,
+                "base_sha256": base_sha256,
+                "num_samples": sum(learned.values()),
+                "sequence": sequence,
+            },
+            Callbacks(on_epoch, should_stop, on_look),
         )
         self._sizes[chunk] = len(samples.labels)
-        learned = chunks | {chunk: len(samples.labels)}
-        header = UpdateHeader(
-            task=task.name,
-            device=self._name,
-            base_version=base_version,
-            base_sha256=base_sha256,
-            num_samples=sum(learned.values()),
-            metrics={name: values[-1] for name, values in history.items()},
-            history=short_history(history),
-            sequence=sequence,
-            fingerprint=self.fingerprint,
-        )
-        write_weights(output, self._network.weights(), header.as_metadata())
         return learned
 
 

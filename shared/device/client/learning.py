@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Protocol
 
 from shared.federated.task import Task, TrainingSettings
+from shared.learning.local.kept import Files
 
 OnEpoch = Callable[[int, dict[str, float]], None]
 #: Told a few times a second: see shared.learning.training.OnLook.
@@ -31,25 +32,25 @@ class Learning(Protocol):
 
     def train(
         self,
-        start: Path,
+        task: Task,
+        files: Files,
         chunks: dict[int, int],
         chunk: int,
         settings: TrainingSettings,
         base_version: int,
         base_sha256: str | None,
         sequence: int,
-        output: Path,
         on_epoch: OnEpoch,
         on_look: OnLook,
         should_stop: Callable[[], bool],
     ) -> dict[int, int]:
-        """Train on a chunk and write the update to ``output``.
+        """Train on a chunk for the task's strategy, and write the update.
 
         The same arguments give the same bytes, in every process on one machine.
 
         Args:
-            start: the weights to start from.
-            chunks: those that ``start`` has seen and no acknowledged update holds, with the
+            files: what is read and written.
+            chunks: those that the start has seen and no acknowledged update holds, with the
                 number of samples of each.
             base_version: of the global model that all this began with.
             base_sha256: of its file, in hex; None: that is not known.

@@ -21,16 +21,17 @@ from shared.device.client.state import ClientState, Own, Progress
 from shared.device.greeting import TaskOffer
 from shared.device.model_file import UnfitModel
 from shared.device.offline import offline_start
-from shared.device.remote import NOT_ASKED, OTHER_BASE, RemoteProblem
+from shared.device.remote import NOT_ASKED, OTHER_BASE, OTHER_STRATEGY, RemoteProblem
 from shared.errors import ConfigurationError, FedbellError
 from shared.federated.task import Task, TrainingSettings
+from shared.learning.local.kept import Files
 
 #: A client that waits for a version looks so often, in seconds, if no heartbeat wakes it.
 _LOOK_SECONDS = 5.0
 _CONFLICT, _UNAUTHORIZED, _NOT_FOUND = 409, 401, 404
 #: Refusals of an update after which the same version may be trained from again: who is not asked
 #: yet may be asked by the same round, when others are lost; and the version may be another one.
-_MAY_TRAIN_AGAIN = frozenset({NOT_ASKED, OTHER_BASE})
+_MAY_TRAIN_AGAIN = frozenset({NOT_ASKED, OTHER_BASE, OTHER_STRATEGY})
 
 
 class Loop:
@@ -288,16 +289,17 @@ class Loop:
         settings = TrainingSettings(**task.training.model_dump() | choice)
         self._display.trains(chunk, last, start.base_version, settings.epochs)
         number = self._progress.sequence + 1
-        file = f"update-{number}.safetensors"
+        file, keeps = f"update-{number}.safetensors", f"kept-{number}.safetensors"
+        kept = self._progress.kept_for(start.base_version)
         chunks = learner.train(
-            self._state.path(start.file),
+            task,
+            self._files(start, file, kept, keeps),
             start.uncounted,
             chunk,
             settings,
             start.base_version,
             start.base_sha256,
             number,
-            self._state.path(file),
             lambda epoch, told: self._display.epoch(epoch, told["loss"], told["accuracy"]),
             self._display.learns,
             self._stopping.is_set,
@@ -306,11 +308,26 @@ class Loop:
             base_version=start.base_version,
             base_sha256=start.base_sha256,
             file=file,
+            keeps=keeps if self._state.path(keeps).exists() else None,
             chunks=chunks,
         )
         following = chunk + 1 if chunk < last else first
-        self._state.keep(own=own, sequence=number, next_chunk=following)
+        self._state.keep(own=own, kept=kept, sequence=number, next_chunk=following)
         self._calls.has_worked()
+
+    def _files(self, start: Own, update: str, kept: str | None, keeps: str) -> Files:
+        """What a training reads and writes."""
+        path, base = self._state.path, self._progress.base
+        is_here = base is not None and base.version == start.base_version
+        return Files(
+            start=path(start.file),
+            base=path(base.file if base and is_here else start.file),
+            update=path(update),
+            keeps=path(keeps),
+            kept=path(kept) if kept else None,
+            start_kept=path(start.keeps) if start.keeps else None,
+            sent=path(base.sent) if base and is_here and base.sent else None,
+        )
 
     def _prepared(self) -> Learning:
         if self._learner is None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from shared.device.client.calls import Calls
 from shared.device.client.learning import Learning
 from shared.device.client.state import Base, ClientState
-from shared.device.model_file import check_model
+from shared.device.model_file import check_model, check_sent, sent_with
 from shared.device.remote import RemoteProblem
 from shared.federated.task import Task
 from shared.federated.weights import move_durably
@@ -30,10 +30,14 @@ def pull(calls: Calls, state: ClientState, task: Task, learner: Learning) -> Non
         version = check_model(
             incoming, task, None, learner.fingerprint, learner.backbone, state.progress.federation
         )
-        file = f"version-{version}-{number}.safetensors"
+        file, sent = f"version-{version}-{number}.safetensors", None
+        if sent_with(incoming) is not None:
+            sent = f"sent-{version}-{number}.safetensors"
+            calls.pull_sent(task.name, version, state.path(sent))
+            check_sent(state.path(sent), task, incoming)
         move_durably(incoming, state.path(file))
-        base = Base(version=version, file=file, etag=etag or "", pulled_for=number)
-    state.keep(base=base, own=None)
+        base = Base(version=version, file=file, etag=etag or "", sent=sent, pulled_for=number)
+    state.keep(base=base, own=None, kept=state.progress.kept_for(base.version))
 
 
 def _download(calls: Calls, task: Task, learner: Learning, etag: str, target: Path) -> str | None:

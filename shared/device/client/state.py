@@ -22,7 +22,8 @@ _STATE, _TOKEN, _LOCK = "state.json", "token", "client.lock"
 class Base(BaseModel):
     """The global model that was pulled last.
 
-    ``pulled_for``: the sequence number of the update that is trained from it.
+    ``sent``: the file of what came with it for the task's strategy. ``pulled_for``: the sequence
+    number of the update that is trained from it.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -30,6 +31,7 @@ class Base(BaseModel):
     version: int
     file: str
     etag: str
+    sent: str | None = None
     pulled_for: int
 
     def as_start(self) -> "Own":
@@ -43,7 +45,8 @@ class Own(BaseModel):
     """What was trained last: an update, and the weights to train on from while offline.
 
     ``base_sha256``: of the file of the version that it started from. ``chunks``: those that no
-    update acknowledged before holds, with the number of samples of each.
+    update acknowledged before holds, with the number of samples of each. ``keeps``: the file of
+    what was kept of the training for the task's strategy.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -51,6 +54,7 @@ class Own(BaseModel):
     base_version: int
     base_sha256: str | None = None
     file: str
+    keeps: str | None = None
     chunks: dict[int, int]
     is_acknowledged: bool = False
 
@@ -64,7 +68,8 @@ class Progress(BaseModel):
     """How far a client is in one task.
 
     ``sequence``: of the last update it has trained; ``answered``: the version that the last
-    acknowledged one started from.
+    acknowledged one started from. ``kept``: the file of what was kept for the task's strategy
+    before ``own`` was trained.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -76,6 +81,20 @@ class Progress(BaseModel):
     base: Base | None = None
     own: Own | None = None
     answered: int | None = None
+    kept: str | None = None
+
+    def kept_for(self, version: int) -> str | None:
+        """What is kept for the task's strategy, as a training from a version finds it.
+
+        What the last training has kept counts once its update is acknowledged, and another version
+        is trained from: trained from the same one again, the update takes that one's place. In an
+        asynchronous task every update counts.
+        """
+        own = self.own
+        if own is None or not own.is_acknowledged:
+            return self.kept
+        is_async = self.task is not None and self.task.mode == "async"
+        return own.keeps if is_async or own.base_version != version else self.kept
 
     @property
     def pending(self) -> Own | None:
@@ -164,4 +183,7 @@ class ClientState:
 
 
 def _files(progress: Progress) -> set[str]:
-    return {part.file for part in (progress.base, progress.own) if part}
+    base, own = progress.base, progress.own
+    parts = [progress.kept, *((base.file, base.sent) if base else ())]
+    parts += (own.file, own.keeps) if own else ()
+    return {file for file in parts if file}

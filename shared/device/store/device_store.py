@@ -8,9 +8,11 @@ next start removes.
 import secrets
 import time
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import select
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from shared.device.migrations import CHAIN
 from shared.device.store.models import Models
@@ -60,8 +62,10 @@ class Store(Tasks, Models, Updates):
     def _remove_leftovers(self) -> None:
         with self.database.read() as session:
             named = {
-                "models": set(session.scalars(select(InstalledModel.file))),
-                "updates": set(session.scalars(select(PendingUpdate.file))),
+                "models": _named(session, InstalledModel.file, InstalledModel.sent),
+                "updates": _named(
+                    session, PendingUpdate.file, PendingUpdate.kept, PendingUpdate.keeps
+                ),
                 "incoming": set[str](),
             }
         for folder, files in named.items():
@@ -71,3 +75,8 @@ class Store(Tasks, Models, Updates):
         # What write_durably had begun.
         for path in self.directory.glob(".token.*"):
             path.unlink()
+
+
+def _named(session: Session, *columns: InstrumentedAttribute[Any]) -> set[str]:
+    """The files that some columns of a table name."""
+    return {name for row in session.execute(select(*columns)) for name in row if name}

@@ -19,9 +19,18 @@ class Models(Part):
             return session.get(InstalledModel, task)
 
     def install(
-        self, task: str, version: int, file: Path, etag: str, federation: str
+        self,
+        task: str,
+        version: int,
+        file: Path,
+        etag: str,
+        federation: str,
+        sent: Path | None = None,
     ) -> InstalledModel:
         """Make a file in ``models`` the installed model; the one before it is removed.
+
+        Args:
+            sent: beside it, what came with it for the task's strategy.
 
         Raises:
             FederationChanged: the model belongs to another federation.
@@ -29,18 +38,20 @@ class Models(Part):
         with self.database.write() as session:
             check_federation(session, federation)
             row = session.get(InstalledModel, task)
-            before = row.file if row else None
+            before = {row.file, row.sent} if row else set()
             if row is None:
                 row = InstalledModel(task=task)
                 session.add(row)
             row.version, row.file, row.etag = version, file.name, etag
+            row.sent = sent.name if sent else None
             row.evaluation = row.problem = None
             message = f"Version {version} installed"
             record(session, "installed", message, task=task, device=self._device)
             session.flush()
             session.expunge(row)
-        if before and before != file.name:
-            (file.parent / before).unlink(missing_ok=True)
+        for name in before - {row.file, row.sent}:
+            if name is not None:
+                (file.parent / name).unlink(missing_ok=True)
         return row
 
     def evaluated(self, task: str, version: int, measured: dict[str, Any]) -> None:
@@ -66,3 +77,7 @@ class Models(Part):
     def model_file(self, row: InstalledModel) -> Path:
         """Where an installed model lies."""
         return self.directory / "models" / row.file
+
+    def sent_file(self, row: InstalledModel) -> Path | None:
+        """Where what came with it for the task's strategy lies; None: nothing did."""
+        return self.directory / "models" / row.sent if row.sent else None

@@ -13,6 +13,7 @@ from shared.device.auto_train_notes import note_new_update
 from shared.device.store.part import Part, check_federation
 from shared.device.tables import Fact, PendingUpdate
 from shared.errors import FedbellError
+from shared.federated.task import Task
 from shared.web.database import Database
 from shared.web.events import record
 
@@ -67,7 +68,7 @@ class Updates(Part):
         with self.database.write() as session:
             check_federation(session, federation)
             former = session.get(PendingUpdate, row.task)
-            before = former.file if former else None
+            before = files_of(former) if former else set()
             message = (
                 f"Trained on {row.num_samples} pictures from version {row.base_version}: "
                 f"accuracy {row.metrics.get('accuracy', 0):.3f}"
@@ -77,9 +78,9 @@ class Updates(Part):
             session.merge(row)
             if sequence is not None:
                 session.merge(Fact(name=_SEQUENCE.format(row.task), value=str(sequence)))
-        if before and before != row.file:
-            with self._update_files:
-                (self.directory / "updates" / before).unlink(missing_ok=True)
+        with self._update_files:
+            for file in before - files_of(row):
+                (self.directory / "updates" / file).unlink(missing_ok=True)
 
     @contextmanager
     def open_update(self, task: str) -> Iterator[tuple[PendingUpdate, BinaryIO]]:
@@ -126,6 +127,26 @@ class Updates(Part):
     def update_file(self, row: PendingUpdate) -> Path:
         """Where an update lies."""
         return self.directory / "updates" / row.file
+
+    def kept_for(self, task: Task, version: int) -> str | None:
+        """The file with what is kept for the task's strategy, as a training from a version finds
+        it; None: nothing is.
+
+        What the last training has kept counts once its update does, and another version is
+        trained from: trained from the same one again, the update takes that one's place. In an
+        asynchronous task every update counts.
+        """
+        row = self.pending(task.name)
+        if row is None:
+            return None
+        is_over = row.base_version != version or task.mode == "async"
+        file = row.keeps if row.answer is not None and is_over else row.kept
+        return str(self.directory / "updates" / file) if file else None
+
+
+def files_of(row: PendingUpdate) -> set[str]:
+    """The files in ``updates`` that an update names."""
+    return {file for file in (row.file, row.kept, row.keeps) if file}
 
 
 def _trained(session: Session, task: str) -> int:

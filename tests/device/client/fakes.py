@@ -15,6 +15,7 @@ from shared.device.remote import RemoteProblem
 from shared.federated.task import Task, TrainingSettings
 from shared.federated.update import UpdateHeader
 from shared.federated.weights import Schema, open_weights, read_weights, write_weights
+from shared.learning.local.kept import Files
 
 BACKBONE = "0" * 64
 FINGERPRINT = Schema((("w", (2,)),)).fingerprint(BACKBONE)
@@ -182,14 +183,14 @@ class FakeLearner:
 
     def train(
         self,
-        start: Path,
+        task: Task,
+        files: Files,
         chunks: dict[int, int],
         chunk: int,
         settings: TrainingSettings,
         base_version: int,
         base_sha256: str | None,
         sequence: int,
-        output: Path,
         on_epoch: OnEpoch,
         on_look: OnLook,
         should_stop: Callable[[], bool],
@@ -198,7 +199,7 @@ class FakeLearner:
         assert not should_stop()
         self._fate.moment()
         random = np.random.default_rng(training_seed(self._task, "alice", sequence))
-        weights = read_weights(start)["w"] / 2 + chunk + random.random(2, np.float32)
+        weights = read_weights(files.start)["w"] / 2 + chunk + random.random(2, np.float32)
         on_look(0.5, 1.0, 0.5)
         on_epoch(1, {"loss": 1.0, "accuracy": 0.5})
         learned = chunks | {chunk: CHUNK}
@@ -212,7 +213,7 @@ class FakeLearner:
             base_sha256=base_sha256,
             fingerprint=FINGERPRINT,
         )
-        write_weights(output, {"w": weights.astype(np.float32)}, header.as_metadata())
+        write_weights(files.update, {"w": weights.astype(np.float32)}, header.as_metadata())
         self._fate.moment()
         return learned
 
