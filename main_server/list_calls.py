@@ -221,6 +221,8 @@ def blueprint(server: MainServer) -> APIBlueprint:
                     "accuracy": each.accuracy,
                     "loss": each.loss,
                     "num_samples": each.num_samples,
+                    "personal_accuracy": each.personal_accuracy,
+                    "personal_loss": each.personal_loss,
                     "confusion": each.confusion,
                 }
                 for each in per_device

@@ -116,7 +116,9 @@ def _installed(result: Mapping[str, Any]) -> list[str | None]:
 
 def _right(evaluation: Mapping[str, Any]) -> str:
     pictures = count(evaluation["num_samples"], "test picture")
-    return f"{percent(evaluation['accuracy'])} of its {pictures}"
+    personal = evaluation.get("personal_accuracy")
+    own = f", {percent(personal)} with its own layers" if personal is not None else ""
+    return f"{percent(evaluation['accuracy'])} of its {pictures}{own}"
 
 
 def _counted(result: Mapping[str, Any], name: str, noun: str) -> str | None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from main_server.store.tables import Evaluation
@@ -12,15 +12,23 @@ from shared.federated.evaluation import DeviceEvaluation
 
 @dataclass(frozen=True)
 class FederatedEvaluation:
-    """The devices' evaluations of one version, averaged by their numbers of test samples."""
+    """The devices' evaluations of one version, averaged by their numbers of test samples.
+
+    Attributes:
+        personal_accuracy: the same with the layers that stay on each device, over those that have
+            some; None where none has.
+    """
 
     accuracy: float
     loss: float
     num_samples: int
+    personal_accuracy: float | None = None
 
     def as_json(self) -> dict[str, float | int]:
         """Ready for JSON."""
-        return {"accuracy": self.accuracy, "loss": self.loss, "num_samples": self.num_samples}
+        told = {"accuracy": self.accuracy, "loss": self.loss, "num_samples": self.num_samples}
+        personal = self.personal_accuracy
+        return told if personal is None else told | {"personal_accuracy": personal}
 
 
 def note_evaluation(
@@ -53,11 +61,15 @@ def federated_evaluations(
             func.sum(Evaluation.accuracy * weight),
             func.sum(Evaluation.loss * weight),
             func.sum(weight),
+            func.sum(Evaluation.personal_accuracy * weight),
+            func.sum(case((Evaluation.personal_accuracy.is_not(None), weight))),
         )
         .where(Evaluation.task == task, Evaluation.version.in_(versions))
         .group_by(Evaluation.version)
     )
     return {
-        version: FederatedEvaluation(accuracy / total, loss / total, total)
-        for version, accuracy, loss, total in session.execute(query)
+        version: FederatedEvaluation(
+            accuracy / total, loss / total, total, personal / measured if measured else None
+        )
+        for version, accuracy, loss, total, personal, measured in session.execute(query)
     }

@@ -199,8 +199,8 @@ class ReceivedUpdate(Tables):
 class Evaluation(Tables):
     """How well one version did on one device's own test pictures.
 
-    ``confusion``: which classes were taken for which, see
-    :class:`~shared.federated.evaluation.DeviceEvaluation`; None where the device told none.
+    See :class:`~shared.federated.evaluation.DeviceEvaluation`. ``confusion``: None where the device
+    told none.
     """
 
     __tablename__ = "evaluations"
@@ -211,6 +211,8 @@ class Evaluation(Tables):
     accuracy: Mapped[float]
     loss: Mapped[float]
     num_samples: Mapped[int]
+    personal_accuracy: Mapped[float | None]
+    personal_loss: Mapped[float | None]
     confusion: Mapped[list[list[int]] | None] = mapped_column(_JSON_OR_NULL)
 
 

@@ -162,7 +162,7 @@ class TrainerWork:
         Returns:
             evaluation (accuracy, loss, num_samples, confusion; None when no picture can be
             read), problem (why it is None), skipped. Where layers stay on the device, the
-            evaluation has as ``personal`` accuracy and loss with the device's own ones.
+            evaluation tells personal_accuracy and personal_loss, those with its own layers.
 
         Raises:
             EmptySplit: there is no test picture.
@@ -178,7 +178,8 @@ class TrainerWork:
         if evaluation and own:
             network.load(network.weights() | own)
             personal = evaluate(network, split.features, split.labels)
-            evaluation["personal"] = {"accuracy": personal.accuracy, "loss": personal.loss}
+            evaluation["personal_accuracy"] = personal.accuracy
+            evaluation["personal_loss"] = personal.loss
         return {"evaluation": evaluation, "problem": split.problem, "skipped": split.skipped}
 
     def draw(

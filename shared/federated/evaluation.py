@@ -30,6 +30,9 @@ class DeviceEvaluation(BaseModel):
     #: Mean cross entropy, in nats.
     loss: float = Field(ge=0, allow_inf_nan=False)
     num_samples: int = Field(ge=1, le=MOST_SAMPLES)
+    #: The same with the layers that stay on the device; None where none do, or it has none yet.
+    personal_accuracy: float | None = Field(default=None, ge=0, le=1)
+    personal_loss: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     #: Which classes were taken for which; None where it is too large, or nobody counted.
     confusion: Confusion | None = Field(default=None, max_length=MOST_CELLS)
 

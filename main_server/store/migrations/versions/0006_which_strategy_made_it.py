@@ -1,6 +1,6 @@
-"""Versions tell which strategy made them, and of what their file of slots is."""
+"""Versions tell which strategy made them, and how they do with layers that stay on devices."""
 
-from sqlalchemy import JSON, Column
+from sqlalchemy import JSON, Column, Double
 
 from shared.web.migrations.columns import add_missing
 
@@ -11,3 +11,5 @@ down_revision = "0005"
 def upgrade() -> None:
     """To this revision."""
     add_missing("versions", [Column("made_by", JSON)])
+    personal = [Column("personal_accuracy", Double), Column("personal_loss", Double)]
+    add_missing("evaluations", personal)

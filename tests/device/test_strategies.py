@@ -1,0 +1,164 @@
+"""What strategies ask of devices, with real servers: each task of this federation has another one.
+
+The tests of this module follow one another.
+"""
+
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from shared.federated.weights import open_weights, read_weights
+from tests.federation import Federation, write_pictures
+from tests.server import wait_until
+
+ROUNDS = 3
+#: The strategies of the tasks: with what they train, and their parameters.
+STRATEGIES = {
+    "fedprox": "mu = 0.1",
+    "fednova": "",
+    "scaffold": "",
+    "feddyn": "alpha = 0.1",
+    "q_ffl": "q = 0.5",
+    "fedavgm": "momentum = 0.5",
+    "fedadam": "server_learning_rate = 0.005",
+    "fedper": 'layers = ["classes/*"]',
+}
+TASK = """
+[tasks.{name}]
+classes = ["dark", "light"]
+architecture = "catdog_cnn"
+image_size = 32
+strategy = "{name}"
+strategy_parameters = {{ {parameters} }}
+training = {{ epochs = 2, batch_size = 4, learning_rate = 0.005, optimizer = "sgd" }}
+"""
+
+
+@pytest.fixture(scope="module")
+def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
+    tasks = [TASK.format(name=name, parameters=each) for name, each in STRATEGIES.items()]
+    federation = Federation(tmp_path_factory.mktemp("strategies"), "\n".join(tasks))
+    for task in STRATEGIES:
+        for seed, device in enumerate(federation.devices):
+            each = {"train": 4 + 2 * seed, "valid": 1, "test": 4}
+            write_pictures(federation.dataset(device, task), each, seed)
+    for server in federation.servers:
+        server.start(wait=False)
+    for server in federation.servers:
+        wait_until(server.is_ready)
+    yield federation
+    federation.close()
+
+
+def run(federation: Federation, task: str, rounds: int) -> Any:
+    answer = federation.main.http.post(f"/run_rounds?task={task}", json={"rounds": rounds})
+    assert answer.status_code == 200, answer.text
+    return answer.json()["rounds"]
+
+
+def version_file(federation: Federation, task: str, version: int, kind: str = "") -> Path:
+    folder = federation.main.state / "models" / task
+    found = [
+        file
+        for file in folder.glob(f"{version}-*{kind}.safetensors")
+        if (".slots." in file.name) == bool(kind)
+    ]
+    (file,) = found
+    return file
+
+
+def kept(federation: Federation, device: str, task: str) -> list[dict[str, Any]]:
+    """What a device keeps of a task: the slots of its files, without its updates."""
+    files = (federation.devices[device].state / "updates").glob(f"{task}-*")
+    every = [safetensors.numpy.load_file(file) for file in files]
+    return [each for each in every if all(":" in name for name in each)]
+
+
+@pytest.mark.parametrize("task", STRATEGIES)
+def test_rounds_of_each_make_versions_that_move(federation: Federation, task: str) -> None:
+    rounds = run(federation, task, ROUNDS)
+    assert [row["version"] for row in rounds] == [1, 2, 3]
+    told = federation.rounds(task)
+    assert {row["strategy"] for row in told} == {task}
+    assert all(row["evaluation"]["num_samples"] == 16 for row in told)
+    versions = [
+        read_weights(version_file(federation, task, number)) for number in range(ROUNDS + 1)
+    ]
+    for before, after in pairwise(versions):
+        assert before.keys() == after.keys()
+        moved = [name for name in before if not np.array_equal(before[name], after[name])]
+        stays = [name for name in before if task == "fedper" and name.startswith("classes/")]
+        assert set(moved) == set(before) - set(stays)
+        assert all(np.isfinite(array).all() for array in after.values())
+
+
+def test_scaffold_sends_its_control_variate_with_each_version(federation: Federation) -> None:
+    version = version_file(federation, "scaffold", 3)
+    with open_weights(version) as opened:
+        assert opened.metadata["strategy"] == "scaffold"
+        assert opened.metadata["began"] == "0"
+        assert len(opened.metadata["sent"]) == 64
+    slots = safetensors.numpy.load_file(version_file(federation, "scaffold", 3, ".slots"))
+    answer = federation.main.http.get("/models/3/sent?task=scaffold")
+    assert answer.status_code == 200
+    sent = safetensors.numpy.load(answer.content)
+    assert all(np.array_equal(sent[name], slots[name]) for name in slots)
+    # c is the mean of all c_i, weighted by pictures: 8 and 12.
+    own = [
+        next(each for each in kept(federation, device, "scaffold") if "own:classes/bias" in each)
+        for device in federation.devices
+    ]
+    newest = [each for each in own if "control:classes/kernel" in each]
+    assert len(newest) == 2
+    for name, array in slots.items():
+        mean = 0.4 * newest[0][name] + 0.6 * newest[1][name]
+        np.testing.assert_allclose(array, mean, rtol=1e-3, atol=1e-5)
+    assert federation.main.http.get("/models/3/sent?task=fedprox").status_code == 404
+    assert federation.main.http.get("/models/0/sent?task=scaffold").status_code == 404
+
+
+def test_what_stays_on_a_device_is_in_no_update_and_is_measured(federation: Federation) -> None:
+    first, newest = (read_weights(version_file(federation, "fedper", each)) for each in (0, 3))
+    assert np.array_equal(first["classes/kernel"], newest["classes/kernel"])
+    heads = []
+    for device, server in federation.devices.items():
+        (personal,) = [
+            each for each in kept(federation, device, "fedper") if "own:classes/bias" in each
+        ][-1:]
+        heads.append(personal["personal:classes/kernel"])
+        evaluation = server.get("/status")["tasks"]["fedper"]["evaluation"]
+        assert 0 <= evaluation["personal_accuracy"] <= 1
+        assert evaluation["personal_loss"] < evaluation["loss"]
+    assert not np.array_equal(heads[0], heads[1])
+    told = federation.rounds("fedper")[-1]["evaluation"]
+    assert 0 <= told["personal_accuracy"] <= 1
+    others = federation.rounds("fedprox")[-1]["evaluation"]
+    assert "personal_accuracy" not in others
+    page = federation.main.http.get("/?task=fedper").text
+    assert "Personal accuracy" in page
+    own = federation.devices["device1"].http.get("/?task=fedper").text
+    assert "with its own layers" in own
+
+
+def test_all_of_it_is_there_after_a_restart(federation: Federation) -> None:
+    for server in federation.servers:
+        server.kill()
+    for server in federation.servers:
+        server.start(wait=False)
+    for server in federation.servers:
+        wait_until(server.is_ready)
+    for task in ("scaffold", "fedadam", "feddyn", "fedper"):
+        before = version_file(
+            federation, task, 3, "" if task == "fedper" else ".slots"
+        ).read_bytes()
+        (row,) = run(federation, task, 1)
+        assert row["version"] == 4
+        if task != "fedper":
+            assert version_file(federation, task, 4, ".slots").read_bytes() != before
+        with open_weights(version_file(federation, task, 4)) as opened:
+            assert opened.metadata["began"] == "0"
