@@ -33,9 +33,9 @@ class Predictions:
         task: Any,
         picture: str,
         weights: str,
-        kept: str | None,
         report: Callable[[dict[str, Any]], None],
         cancelled: Callable[[], bool],
+        kept: str | None = None,
     ) -> dict[str, Any]:
         """Say what a picture shows.
 
