@@ -30,8 +30,8 @@ from shared.learning.local.kept import Files
 from shared.learning.local_training import Callbacks, Labelled, train_for
 from shared.learning.network import Network
 
-#: Makes another update of one: the device's number, the update, and the version it started from.
-Attack = Callable[[int, dict[str, Array], Mapping[str, Array]], dict[str, Array]]
+#: What becomes of the weights that all devices send, in their order, given what they started from.
+Attack = Callable[[list[dict[str, Array]], Mapping[str, Array]], list[dict[str, Array]]]
 
 
 @dataclass(frozen=True)
@@ -77,14 +77,18 @@ class VirtualFederation:
         """All devices train, and their updates become the next version.
 
         Args:
-            attack: what becomes of each update before it is sent; None: it is sent as it is.
+            attack: what becomes of updates before they are sent; None: nothing.
         """
         sent = [self._train(number) for number in range(len(self._devices))]
         with open_weights(self._model) as base:
-            arrivals = [
-                Arrival(self._opened(number, files, dict(base), attack), base)
-                for number, files in enumerate(sent)
-            ]
+            updates = [self._opened(files) for files in sent]
+            if attack is not None:
+                attacked = attack([dict(update.weights) for update in updates], dict(base))
+                updates = [
+                    replace(update, weights=weights)
+                    for update, weights in zip(updates, attacked, strict=True)
+                ]
+            arrivals = [Arrival(update, base) for update in updates]
             slots = self._read_slots()
             made = self._task.rule.next(
                 ServerState(base, slots=slots), arrivals, len(self._devices)
@@ -133,16 +137,12 @@ class VirtualFederation:
         )
         return files
 
-    def _opened(
-        self, number: int, files: Files, base: Mapping[str, Array], attack: Attack | None
-    ) -> Update:
+    def _opened(self, files: Files) -> Update:
         with open_weights(files.update) as opened:
             header = UpdateHeader.parse(opened.metadata)
             plain, slots = apart(opened)
             weights = dict(plain)
             carried = {name: dict(held) for name, held in slots.items()}
-        if attack is not None:
-            weights = attack(number, weights, base)
         return Update(header.device, header.num_samples, weights, told=header.told, carried=carried)
 
     def _read_slots(self) -> Mapping[str, Weights]:
