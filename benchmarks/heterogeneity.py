@@ -27,7 +27,7 @@ from benchmarks.heterogeneity_figure import draw
 from benchmarks.report import TEST_DATA, begin
 from benchmarks.resumable import Runs
 from benchmarks.virtual_devices import VirtualDevice, VirtualFederation, with_strategy
-from shared.datasets.mnist import MnistPart, find_mnist
+from shared.datasets.mnist import PARTS, MnistPart, find_mnist
 from shared.datasets.partitions import split_by_dirichlet
 from shared.federated.task import Task, TrainingSettings
 from shared.learning.backbone import imagenet_file
@@ -82,8 +82,8 @@ def mnist(folder: Path) -> Data:
     task = Task(name="mnist", classes=tuple("0123456789"), architecture="mnist_mlp", seed=1)
     files = find_mnist(TEST_DATA / "mnist")
     parts = []
-    for part, count in (("train", TRAINING_PICTURES), ("test", TEST_PICTURES)):
-        samples = MnistPart(files, part, task.classes).samples(28, 1)  # type: ignore[arg-type]
+    for part, count in zip(PARTS, (TRAINING_PICTURES, TEST_PICTURES), strict=True):
+        samples = MnistPart(files, part, task.classes).samples(28, 1)
         chosen = np.random.default_rng(0).permutation(len(samples.labels))[:count]
         parts.append(VirtualDevice(samples.pictures[chosen], samples.labels[chosen]))
     return Data(build_network(task, folder), *parts)

@@ -52,7 +52,7 @@ class Federation:
         heartbeat_seconds: float = 0.5,
         devices: Sequence[str] = ("device1", "device2"),
     ) -> None:
-        self.directory = directory
+        self.directory, self.tasks = directory, tasks
         directory.mkdir(parents=True, exist_ok=True)
         file = directory / "tasks.toml"
         file.write_text(textwrap.dedent(tasks))

@@ -1,6 +1,7 @@
 """What has to hold of a federation at every moment."""
 
 import hashlib
+from pathlib import Path
 from typing import Any
 
 from shared.federated.weights import open_weights
@@ -100,13 +101,29 @@ def check_files(federation: Federation, rounds: list[dict[str, Any]]) -> None:
                 assert list(folder.glob(f"{device}-*.safetensors"))
 
 
+def _files(device: Server, folder: str) -> tuple[list[Path], list[Path]]:
+    """The files with weights in a device's folder, and those with what a strategy keeps."""
+    weights: list[Path] = []
+    slots: list[Path] = []
+    for file in (device.state / folder).iterdir():
+        with open_weights(file) as opened:
+            (slots if all(":" in name for name in opened) else weights).append(file)
+    return weights, slots
+
+
 def check_device(device: Server, federation: Federation) -> None:
     """Whether a device holds whole files and no others, and knows what it has sent."""
     task = device.get("/status")["tasks"]["shades"]
     rounds = federation.rounds()
-    models = list((device.state / "models").iterdir())
-    updates = list((device.state / "updates").iterdir())
+    models, sent = _files(device, "models")
+    updates, kept = _files(device, "updates")
     assert (len(models), len(updates)) == (1, int(task["pending"] is not None))
+    if "scaffold" in federation.tasks:
+        # Before the last training, and of it; what came with the version, unless it is the first.
+        assert len(kept) == min(2, len(rounds))
+        assert len(sent) == (task["version"] > 0)
+    else:
+        assert not kept + sent
     with open_weights(models[0]) as model:
         assert int(model.metadata["version"]) == task["version"]
     if task["pending"]:

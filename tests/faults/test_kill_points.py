@@ -31,7 +31,7 @@ ON_MAIN, ON_DEVICE = ("clientstatus",), ("_beat", "report")
 def undisturbed(
     ready: Federation, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Undisturbed]:
-    federation = Federation(tmp_path_factory.mktemp("undisturbed"))
+    federation = Federation(tmp_path_factory.mktemp("undisturbed"), ready.tasks)
     try:
         ready.copy_to(federation)
         federation.start()
@@ -43,8 +43,8 @@ def undisturbed(
 class Killed(Federation):
     """A federation with a trap in its main server, or its two, and one in its first device."""
 
-    def __init__(self, directory: Path, store: Store) -> None:
-        super().__init__(directory)
+    def __init__(self, directory: Path, store: Store, tasks: str) -> None:
+        super().__init__(directory, tasks)
         self.main_servers = MainServers(self.main, store)
         for device in self.devices.values():
             # A call that a server took with it is made again soon.
@@ -90,7 +90,7 @@ def is_idle(device: Server) -> bool:
 def federation(
     ready: Federation, store: Store, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Killed]:
-    federation = Killed(tmp_path_factory.mktemp("killed"), store)
+    federation = Killed(tmp_path_factory.mktemp("killed"), store, ready.tasks)
     try:
         ready.copy_to(federation)
         federation.main_servers.begin_from(ready.main.state)
@@ -163,7 +163,14 @@ def kill_main_server(
 @pytest.mark.parametrize("store", [SQLITE], indirect=True)
 @pytest.mark.parametrize("step", ["modeltrain", "sendmodel", "send_model_clients"])
 def test_device_killed_in_a_step(federation: Killed, undisturbed: Undisturbed, step: str) -> None:
-    for point in walk(f"device1 {step}", 2):
+    kill_device(federation, undisturbed, f"device1 {step}", step, 2)
+
+
+def kill_device(
+    federation: Killed, undisturbed: Undisturbed, name: str, step: str, chosen: int
+) -> None:
+    """Walk over a step of a round on a device, and each time finish the round."""
+    for point in walk(name, chosen):
         try:
             for each in STEPS:
                 if each == step:
