@@ -127,6 +127,7 @@ class Asynchronous:
                     self._versions.find(task.name, checked.header.base_version)
                 ),
             )
+            checked.check_unpacked(met.newest.version)
             weight = strategy.weight(staleness, task.asynchronous)
             version = None
             if len(met.buffer) + 1 >= strategy.needed(task.asynchronous):

@@ -82,6 +82,7 @@ class Rounds(RoundReads):
                 promoted=newest_promoted(session, task.name),
                 base_is_kept=has_weights(session.get(Version, (task.name, header.base_version))),
             )
+            checked.check_unpacked(model.version)
             row = open_round(session, task, time.time(), model, self._seen_since())
             staleness = model.version - header.base_version
             is_late = staleness > 0

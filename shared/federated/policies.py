@@ -1,4 +1,5 @@
-"""How a task's rounds begin and end, how updates count that come late, and what is kept."""
+"""How a task's rounds begin and end, how updates count that come late, how they are packed, and
+what is kept."""
 
 from typing import Literal, Self
 
@@ -61,6 +62,15 @@ class AsynchronousSettings(_Settings):
     server_learning_rate: float = Field(default=1.0, gt=0, le=100)
     #: An update that started more versions ago is refused: its device pulls first.
     most_staleness: int = Field(default=50, ge=0, le=100_000)
+
+
+class CompressionSettings(_Settings):
+    """The table ``[tasks.NAME.compression]``: how devices write the numbers of an update."""
+
+    #: See shared.federated.packing; "none": as float32.
+    method: Literal["none", "float16", "int8", "top_k"] = "none"
+    #: Of "top_k": which part of the numbers is sent.
+    fraction: float = Field(default=0.01, gt=0, le=0.5)
 
 
 class KeepSettings(_Settings):

@@ -15,7 +15,13 @@ from pydantic import (
 
 from shared.federated.aggregation import STRATEGIES, Strategy
 from shared.federated.names import ClassName, Name
-from shared.federated.policies import AsynchronousSettings, KeepSettings, Mode, RoundSettings
+from shared.federated.policies import (
+    AsynchronousSettings,
+    CompressionSettings,
+    KeepSettings,
+    Mode,
+    RoundSettings,
+)
 
 Architecture = Literal["mobilenet", "catdog_cnn", "mnist_mlp", "mnist_cnn"]
 #: How a training makes a step of a gradient: with moments of its own, or along it.
@@ -106,6 +112,7 @@ class Task(BaseModel):
     training: TrainingSettings = TrainingSettings()
     rounds: RoundSettings = RoundSettings()
     asynchronous: AsynchronousSettings = AsynchronousSettings()
+    compression: CompressionSettings = CompressionSettings()
     keep: KeepSettings = Field(default=KeepSettings(), validate_default=True)
 
     @property

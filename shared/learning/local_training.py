@@ -14,12 +14,21 @@ import numpy.typing as npt
 
 from shared.federated.aggregation import Strategy
 from shared.federated.names import is_trained
+from shared.federated.packing import write_update
 from shared.federated.task import Task, TrainingSettings
 from shared.federated.update import UpdateFact, UpdateHeader, short_history
-from shared.federated.weights import Array, Schema, read_weights, with_slots, write_weights
+from shared.federated.weights import Array, Schema, read_weights, with_slots
 from shared.learning.evaluation import evaluate
 from shared.learning.local import local_part
-from shared.learning.local.kept import OWN, PERSONAL, Files, read_kept, slots_of, write_kept
+from shared.learning.local.kept import (
+    OWN,
+    PERSONAL,
+    RESIDUAL,
+    Files,
+    read_kept,
+    slots_of,
+    write_kept,
+)
 from shared.learning.local.part import Begun, Ended
 from shared.learning.network import Network
 from shared.learning.training import History, OnLook, train
@@ -114,12 +123,21 @@ def train_for(
         **{fact: facts[fact] for fact in rule.needs},
         **header,
     }
-    complete = UpdateHeader(**fields).as_metadata()
-    write_weights(files.update, with_slots(shared, carried), complete)
+    residual = write_update(
+        files.update,
+        with_slots(shared, carried),
+        base,
+        UpdateHeader(**fields),
+        task.compression,
+        seed,
+        kept.get(RESIDUAL, {}),
+    )
     keeps: dict[str, Mapping[str, Array]] = dict(learned.kept)
+    if residual:
+        keeps[RESIDUAL] = residual
     if stays := {name: array for name, array in weights.items() if name not in shared}:
         keeps[PERSONAL] = stays
-    if stays or carried:
+    if stays or carried or task.compression.method != "none":
         keeps[OWN] = weights
     write_kept(rule, files.base, keeps, files.keeps)
     return history

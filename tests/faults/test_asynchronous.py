@@ -14,7 +14,6 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from safetensors.numpy import save
 from sqlalchemy import Executable, select
 
 from main_server.store.tables import ReceivedUpdate, Round, Version
@@ -23,6 +22,7 @@ from shared.federated.weights import Schema, open_weights
 from shared.web.engines import open_engine, parse_url
 from tests.faults.kill_points import Trap, walk
 from tests.faults.main_servers import SQLITE, STORES, MainServers, Store
+from tests.federated.packed import packed
 from tests.main_server.many_clients import Client, first_weights
 from tests.server import Server
 
@@ -45,13 +45,20 @@ classes = ["0", "1"]
 mode = "async"
 asynchronous = {rule = "fedbuff", buffer_size = 3, most_staleness = 4}
 
+[tasks.packed]
+classes = ["0", "1"]
+mode = "async"
+asynchronous = {rule = "fedbuff", buffer_size = 2, most_staleness = 4}
+
 [tasks.late]
 classes = ["0", "1"]
 rounds = {late_updates = "merge"}
 """
 DEVICES = ("device1", "device2")
 #: How many updates make a version.
-UPDATES = {"average": 1, "fedasync": 1, "fedbuff": 3, "late": 2}
+UPDATES = {"average": 1, "fedasync": 1, "fedbuff": 3, "packed": 2, "late": 2}
+#: How the updates of a task are packed, of those that are.
+PACKED = {"packed": "int8"}
 
 #: One call of those that make a version. What it did before a kill is not done again, but told.
 Call = Callable[[httpx.Client], httpx.Response]
@@ -116,7 +123,9 @@ class Pair:
             sequence=number,
             fingerprint=Schema.of(weights).fingerprint(fingerprint_of(self.undisturbed, task)),
         )
-        body = save(weights, header.as_metadata())
+        body, _ = packed(
+            weights, first_weights(), PACKED.get(task, "none"), seed=number, header=header
+        )
         return partial(_push, task=task, device=device, body=body)
 
 
@@ -185,6 +194,8 @@ def pair(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pai
         ("fedbuff", 0, 1),
         ("fedbuff", 1, 0),
         ("fedbuff", 2, 2),
+        ("packed", 0, 2),
+        ("packed", 1, 0),
         ("late", 0, 0),
         ("late", 1, 1),
         ("late", 2, 2),

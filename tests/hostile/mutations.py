@@ -160,8 +160,8 @@ _FINITE = some.sampled_from([1e-45, -1e-45, 1e-38, 3.4e38, -3.4e38, 0.0, -0.0])
 _PLACES = some.integers(0, 10**6)
 
 
-def mutated(body: bytes) -> some.SearchStrategy[Mutated]:
-    """Any of those ways, applied to ``body``."""
+def mutated(body: bytes, is_packed: bool = False) -> some.SearchStrategy[Mutated]:
+    """Any of those ways, applied to ``body``. Of one that is packed, numbers need not be floats."""
 
     def way(
         how: str, refused: bool, act: Callable[..., bytes], *choices: some.SearchStrategy[Any]
@@ -181,14 +181,14 @@ def mutated(body: bytes) -> some.SearchStrategy[Mutated]:
         field.map(lambda told: Mutated(_metadata(body, *told), f"{told!r:.80}", False)),
         way("no text", True, _metadata, some.sampled_from(sorted(METADATA)), NO_TEXT),
         way("missing", True, _no_metadata, some.sampled_from([None, *required]), NO_TEXT),
-        way("dtype", True, _described, which, some.just("dtype"), DTYPES),
+        way("dtype", not is_packed, _described, which, some.just("dtype"), DTYPES),
         way("shape", False, _described, which, some.just("shape"), SHAPES),
         way("offsets", False, _described, which, some.just("data_offsets"), OFFSETS),
         way("arrays", True, _arrays, some.sampled_from(_ARRAYS)),
         way("twice", False, _twice, some.sampled_from(["metadata", "array"])),
         way("header", True, _header, some.sampled_from(_HEADERS)),
         way("length", False, _length, lies),
-        way("not finite", True, _number, _PLACES, _NOT_FINITE),
+        way("not finite", not is_packed, _number, _PLACES, _NOT_FINITE),
         way("finite", False, _number, _PLACES, _FINITE),
         way("cut", True, lambda body, at: body[:at], some.integers(0, length - 1)),
         way("longer", True, lambda body, more: body + more, some.binary(min_size=1, max_size=99)),

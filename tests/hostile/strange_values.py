@@ -79,6 +79,9 @@ OBJECTS = some.sampled_from(
     ]
 )
 FINGERPRINTS = some.sampled_from(["", "0" * 64, "A" * 64, "0" * 63, "0" * 65, "g" * 64, "é" * 64])
+PACKINGS = some.sampled_from(
+    ["", "none", "float16", "int8", "top_k", "zip", "INT8", "int8 ", "None", "x" * 100_000]
+)
 METADATA = {
     "task": NAMES,
     "device": NAMES,
@@ -89,6 +92,7 @@ METADATA = {
     "history": OBJECTS,
     "fingerprint": FINGERPRINTS,
     "backbone": FINGERPRINTS,
+    "packing": PACKINGS,
     "unknown": NAMES,
 }
 NO_TEXT = some.sampled_from([1, -1, 1.5, None, True, [], {}, [1], {"a": "b"}, 10**400])

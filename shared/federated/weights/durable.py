@@ -3,7 +3,7 @@
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -32,22 +32,37 @@ class EarlyStoring:
 
 
 @contextmanager
-def open_durably(path: Path) -> Iterator[BinaryIO]:
-    """A temporary file beside ``path`` to write to, fsynced and renamed there at the end.
+def open_whole(path: Path, *, durable: bool) -> Iterator[BinaryIO]:
+    """A temporary file beside ``path`` to write to, renamed there at the end: whole or not at all.
 
     After an error it is gone, and ``path`` is as it was.
+
+    Args:
+        durable: whether it is fsynced, so that it is there after a power cut too.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
-        move_durably(Path(temporary), path)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        if durable:
+            move_durably(Path(temporary), path)
+        else:
+            Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def open_durably(path: Path) -> AbstractContextManager[BinaryIO]:
+    """A temporary file beside ``path`` to write to, fsynced and renamed there at the end.
+
+    After an error it is gone, and ``path`` is as it was.
+    """
+    return open_whole(path, durable=True)
 
 
 def write_durably(path: Path, content: bytes) -> None:

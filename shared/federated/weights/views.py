@@ -39,6 +39,12 @@ def with_slots(weights: Weights, slots: Mapping[str, Weights]) -> StreamedWeight
     return joined(weights, *renamed)
 
 
+def slot_of(array: str) -> str:
+    """The slot that an array is of, by its name in one file with all; empty: it is a weight."""
+    slot, sign, _ = array.partition(_SLOT)
+    return slot if sign else ""
+
+
 def apart(weights: Weights) -> tuple[StreamedWeights, dict[str, StreamedWeights]]:
     """What :func:`with_slots` has put together: the weights, and each slot."""
     every = streamed(weights)

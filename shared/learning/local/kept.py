@@ -1,7 +1,7 @@
 """What a device keeps from training to training, in a file of its own: it is never sent.
 
 It belongs to a strategy and to the version at which that was chosen: of another one it is
-forgotten.
+forgotten. What a packed update owes (shared/federated/packing) is owed whatever the strategy.
 """
 
 from collections.abc import Mapping
@@ -12,6 +12,7 @@ from shared.federated.aggregation import Strategy
 from shared.federated.weights import (
     Array,
     apart,
+    open_arrays,
     open_weights,
     read_weights,
     with_slots,
@@ -23,6 +24,8 @@ from shared.learning.local.part import Slots
 PERSONAL = "personal"
 #: The slot of all layers, where the update does not have them as they are.
 OWN = "own"
+#: The slot of what packed updates have not told yet.
+RESIDUAL = "residual"
 
 
 @dataclass(frozen=True)
@@ -62,14 +65,15 @@ class Files:
 
 
 def read_kept(rule: Strategy, version: Path, kept: Path | None) -> Slots:
-    """What a device has kept for a strategy; nothing where it is of another one.
+    """What a device has kept for a strategy; of another one, what updates owe alone.
 
     Args:
         version: the file of the global version that is trained from.
     """
-    if kept is None or _metadata(kept) != _series(rule, version):
-        return {}
-    return slots_of(kept)
+    slots = slots_of(kept)
+    if kept is not None and _metadata(kept) != _series(rule, version):
+        return {slot: held for slot, held in slots.items() if slot == RESIDUAL}
+    return slots
 
 
 def write_kept(rule: Strategy, version: Path, slots: Slots, file: Path) -> None:
@@ -100,5 +104,6 @@ def _series(rule: Strategy, version: Path) -> dict[str, str]:
 
 
 def _metadata(file: Path) -> Mapping[str, str]:
-    with open_weights(file) as opened:
+    """Of a file of any dtypes: an update may be packed."""
+    with open_arrays(file) as opened:
         return opened.metadata
