@@ -13,7 +13,7 @@ from shared.federated.aggregation.scaffold import Scaffold
 from shared.federated.aggregation.strategy import NothingShared
 from shared.federated.task import Task, TrainingSettings
 from shared.federated.update import UpdateHeader
-from shared.federated.weights import open_weights, read_weights, with_slots, write_weights
+from shared.federated.weights import open_arrays, read_weights, with_slots, write_weights
 from shared.learning.local import Correction, local_part
 from shared.learning.local.kept import Files, personal_layers, slots_of
 from shared.learning.local.part import Begun, Ended
@@ -179,7 +179,7 @@ class Desk:
 
 
 def header(files: Files) -> UpdateHeader:
-    with open_weights(files.update) as opened:
+    with open_arrays(files.update) as opened:
         return UpdateHeader.parse(opened.metadata)
 
 
@@ -269,3 +269,29 @@ def test_a_strategy_that_would_share_nothing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NothingShared, match="leave all of the network on the devices"):
         desk.train()
     assert slots_of(None) == {}
+
+
+@pytest.mark.parametrize("method", ["float16", "int8", "top_k"])
+@pytest.mark.parametrize("strategy", ["fedavg", "scaffold"])
+def test_a_packed_update_and_what_it_owes(tmp_path: Path, method: str, strategy: str) -> None:
+    desk = Desk(tmp_path, strategy=strategy, compression={"method": method, "fraction": 0.1})
+    first = desk.train()
+    assert header(first).packing == method
+    kept = slots_of(first.keeps)
+    assert ("residual" in kept) == (method == "top_k")
+    assert kept["own"].keys() == desk.network.weights().keys()
+    # What it learned is trained on as it is, not as it was rounded for the way.
+    on = desk.train(start=first.update, start_kept=first.keeps)
+    again = desk.train(start=first.update, start_kept=first.keeps)
+    assert on.update.read_bytes() == again.update.read_bytes()
+    assert header(on).metrics["loss"] < header(first).metrics["loss"]
+
+
+def test_what_is_owed_goes_with_the_next_update_of_any_strategy(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, compression={"method": "top_k", "fraction": 0.1})
+    first = desk.train()
+    weights = read_weights(desk.version)
+    for number, metadata in enumerate(({}, {"strategy": "scaffold", "began": "1"}), start=3):
+        version = desk.write_version(number, weights, **metadata)
+        owed = desk.train(base=version, kept=first.keeps).update.read_bytes()
+        assert owed != desk.train(base=version).update.read_bytes()
