@@ -114,7 +114,7 @@ class SingleSteps:
             row = self._rounds.aggregate(
                 task,
                 lambda sent: check_enough(task, sent, asked),
-                lambda *made_of: self._models.aggregate(task, *made_of),
+                self._models.aggregate,
                 samples if with_unchanged else {},
             )
             told = {
