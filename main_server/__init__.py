@@ -8,6 +8,7 @@ from main_server import (
     list_calls,
     refusals,
     step_calls,
+    strategy_calls,
     version_calls,
 )
 from main_server.glance import glance
@@ -53,6 +54,7 @@ def create_app(settings: MainServerSettings | None = None) -> APIFlask:
         device_calls.blueprint(server),
         list_calls.blueprint(server),
         version_calls.blueprint(server),
+        strategy_calls.blueprint(server),
         access_calls.blueprint(server),
         job_calls.blueprint(server.jobs),
         events.blueprint(server.database, glance(server)),

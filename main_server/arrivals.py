@@ -88,3 +88,12 @@ def no_rounds(task: Task) -> NoSteps:
         f"{task.name} is asynchronous: it has no rounds to run. Devices train and send when they "
         "like; modeltrain and then sendmodel ask those that can be called."
     )
+
+
+def no_strategy(task: Task) -> NoSteps:
+    """What to tell who chooses a strategy."""
+    return NoSteps(
+        f"{task.name} is asynchronous: it has no rounds that a strategy is for. Its updates are "
+        f"combined as they arrive, by {task.asynchronous.rule}; tasks.toml says by which rule "
+        "(asynchronous.rule)."
+    )

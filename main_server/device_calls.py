@@ -14,6 +14,8 @@ from main_server.store.refused_updates import note_refused
 from main_server.store.tables import Version
 from main_server.store.versions import VersionPruned, pruned
 from shared.federated.answers import Sent
+from shared.federated.choice import HEADER, as_header
+from shared.federated.task import Task
 from shared.web.access.people import bearer
 from shared.web.description import expects, gives
 from shared.web.problems import NotFound
@@ -22,6 +24,10 @@ from shared.web.problems import NotFound
 _MOST_HEARTBEAT_BYTES = 2 * 1024 * 1024
 
 WEIGHTS = "application/vnd.safetensors"
+_STRATEGY = (
+    f"The header {HEADER} tells, as JSON, the strategy that the task goes by now and its "
+    "parameters: what a device trains for that starts from this version."
+)
 
 
 def blueprint(server: MainServer) -> APIBlueprint:
@@ -41,17 +47,17 @@ def blueprint(server: MainServer) -> APIBlueprint:
         description="The first token that comes with a name is that device's from then on.",
     )
     def clientstatus(json_data: ClientStatus) -> dict[str, Any]:
-        known = {name: told for name, told in json_data.tasks.items() if name in server.tasks}
+        tasks = server.tasks
+        known = {name: told for name, told in json_data.tasks.items() if name in tasks}
         rotate = server.devices.heartbeat(
             json_data.model_copy(update={"tasks": known}),
             token_of(request),
             request.headers.get("Join-Token", ""),
             request.remote_addr or "",
         )
-        tasks = server.tasks.values()
         # Before the newest versions: the update of a round that ends between the two is not
         # missed, for there is a newer version.
-        rounds = {task.name: server.telling.told(task, json_data.device) for task in tasks}
+        rounds = {task.name: server.telling.told(task, json_data.device) for task in tasks.values()}
         newest = server.versions.newest_numbers()
         none = (None, None)
         return {
@@ -65,7 +71,7 @@ def blueprint(server: MainServer) -> APIBlueprint:
                     "distributed_version": newest.get(task.name, none)[1],
                     "round": rounds[task.name],
                 }
-                for task in tasks
+                for task in tasks.values()
             },
         }
 
@@ -111,6 +117,7 @@ def blueprint(server: MainServer) -> APIBlueprint:
     @calls.input(TaskQuery, location="query")
     @calls.doc(
         summary="The newest version of the global model, as safetensors",
+        description=_STRATEGY,
         responses=gives(WEIGHTS) | gives(WEIGHTS, status=206, told="The range asked for"),
     )
     def read_latest(query_data: TaskQuery) -> Response:
@@ -119,20 +126,22 @@ def blueprint(server: MainServer) -> APIBlueprint:
             raise NotFound(f"There is no version of {task.name} yet.")
         row = server.versions.newest(task.name)
         try:
-            return _send(row)
+            return _send(task, row)
         except VersionPruned:  # many were made since
-            return _send(server.versions.newest(task.name))
+            return _send(task, server.versions.newest(task.name))
 
     @calls.get("/models/<int:version>")
     @calls.input(TaskQuery, location="query")
     @calls.doc(
         summary="One version of the global model, as safetensors, with ETag",
+        description=_STRATEGY,
         responses=gives(WEIGHTS) | gives(WEIGHTS, status=206, told="The range asked for"),
     )
     def read_version(version: int, query_data: TaskQuery) -> Response:
         if version > 2**31:
             raise NotFound("There is no such version.")
-        return _send(server.versions.get(server.task(query_data.task).name, version))
+        task = server.task(query_data.task)
+        return _send(task, server.versions.get(task.name, version))
 
     @calls.get("/models/<int:version>/sent")
     @calls.input(TaskQuery, location="query")
@@ -155,7 +164,14 @@ def blueprint(server: MainServer) -> APIBlueprint:
         except FileNotFoundError:
             raise pruned(row) from None
 
-    def _send(row: Version) -> Response:
+    def _send(task: Task, row: Version) -> Response:
+        answer = _content(row)
+        # Heartbeats are rare: who trains now has to know what for.
+        if task.mode == "sync" and (told := as_header(task)) is not None:
+            answer.headers[HEADER] = told
+        return answer
+
+    def _content(row: Version) -> Response:
         if request.if_none_match.contains_weak(row.sha256):
             unchanged = Response(status=304)
             unchanged.set_etag(row.sha256)

@@ -38,6 +38,7 @@ def rounds_as_json(server: MainServer, rows: Sequence[Round]) -> list[dict[str, 
                 "number": row.number,
                 "status": row.status,
                 "strategy": row.strategy,
+                "parameters": row.parameters,
                 "base_version": row.base_version,
                 "version": row.version,
                 "unchanged": row.unchanged or {},
@@ -60,18 +61,18 @@ def rounds_as_json(server: MainServer, rows: Sequence[Round]) -> list[dict[str, 
 
 def _missing(server: MainServer, row: Round) -> int:
     """How many updates an open round waits for before it can be aggregated."""
-    task = server.tasks.get(row.task)
-    if row.status != OPEN or task is None:
+    if row.status != OPEN or row.task not in server.task_names:
         return 0
+    task = server.task(row.task)
     return max(0, task.min_updates - len({update.device for update in row.updates}))
 
 
 def _resting(server: MainServer, row: Round) -> dict[str, int]:
     """The devices that an open round does not ask for they rest, and until which round."""
-    task = server.tasks.get(row.task)
-    if row.status != OPEN or task is None or task.mode != "sync":
+    if row.status != OPEN or row.task not in server.task_names:
         return {}
-    return server.asking.now(task).resting()
+    task = server.task(row.task)
+    return server.asking.now(task).resting() if task.mode == "sync" else {}
 
 
 def _updates(row: Round) -> dict[str, dict[str, Any]]:
@@ -95,8 +96,8 @@ def steps_as_json(steps: Sequence[DeviceStep]) -> dict[str, dict[str, dict[str, 
 
 def devices_as_json(server: MainServer, task: str | None) -> list[dict[str, Any]]:
     """Devices, as the API and the page show them; with ``task``, only those that take part."""
-    per_task = {name: server.devices.of_task(name) for name in server.tasks}
-    sent = {name: _sent(server, name) for name in server.tasks}
+    per_task = {name: server.devices.of_task(name) for name in server.task_names}
+    sent = {name: _sent(server, name) for name in server.task_names}
     told = []
     for device in server.devices.all():
         online = server.is_online(device.last_seen)
@@ -170,7 +171,7 @@ def blueprint(server: MainServer) -> APIBlueprint:
         description="In the task ?task=; without it, in all tasks.",
     )
     def wake_device(device: str, query_data: TaskQuery) -> Response:
-        tasks = [server.task(query_data.task).name] if query_data.task else [*server.tasks]
+        tasks = [server.task(query_data.task).name] if query_data.task else server.task_names
         woken = wake(server.database, device, tasks)
         if is_page(request):
             return redirect(url_for("pages.control_page", task=query_data.task), code=303)

@@ -138,6 +138,19 @@ def check_update(
     )
 
 
+def check_strategy(checked: Task, now: Task) -> None:
+    """Whether the strategy that an update was checked for is still the one in use.
+
+    Args:
+        checked, now: the task as it was then, and as it is.
+    """
+    if checked.rule != now.rule:
+        raise OtherStrategy(
+            f"While the update came, {now.rule.title} was chosen for {now.name}. Train again, then "
+            "send."
+        )
+
+
 def taken_back(promoted: int | None) -> str:
     """Why an update does not count that started before a version was promoted."""
     return f"version {promoted} was promoted since: what was learned before does not count"

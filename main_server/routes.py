@@ -32,4 +32,6 @@ ROUTES: Routes = {
     "versions.read_statistics": Who.VIEWER,
     "versions.read_change": Who.VIEWER,
     "versions.promote": Who.OPERATOR,
+    "strategies.read_strategies": Who.VIEWER,
+    "strategies.choose_strategy": Who.OPERATOR,
 }

@@ -119,6 +119,10 @@ class RoundTold(BaseModel):
     task: str
     number: int
     status: str
+    strategy: str
+    parameters: dict[str, Any] | None = Field(
+        description="All of the strategy's; null where they were not noted."
+    )
     base_version: int
     version: int | None
     selected: list[str] | None

@@ -22,6 +22,7 @@ from main_server.store.pruning import Pruning
 from main_server.store.round_ends import settle_rounds
 from main_server.store.round_steps import RoundSteps
 from main_server.store.rounds import Rounds
+from main_server.store.strategies import Strategies
 from main_server.store.tables import Federation, ReceivedUpdate, Round
 from main_server.store.versions import Versions
 from main_server.telling import Telling
@@ -48,22 +49,25 @@ class MainServer:
 
     def __init__(self, settings: MainServerSettings) -> None:
         self.settings = settings
-        self.tasks: Mapping[str, Task] = read_tasks(settings.tasks_file)
+        #: As tasks.toml has them: another strategy may be in use by now.
+        self._configured = read_tasks(settings.tasks_file)
         directory = settings.state_directory
         self.database = open_store(settings.secret("database_url") or sqlite_url(directory))
         self.federation = self._federation()
         self.devices = Devices(self.database, settings.join_secret(), settings.device_hosts.split())
         self.versions = Versions(self.database, directory / "models")
-        self.versions.check_networks(self.tasks.values())
+        self.versions.check_networks(self._configured.values())
+        self.strategies = Strategies(self.database, self.versions)
+        self.strategies.configure(self._configured.values())
         self.presence = Presence(self.database, settings.lost_after_seconds)
         self.rounds = Rounds(self.database, directory / "updates", self.presence)
-        settle_rounds(self.database, self.tasks)
+        settle_rounds(self.database, self._configured)
         self.rounds.remove_files_of_closed()
         self.uploads = Uploads(directory / "incoming", settings.most_upload_bytes)
         turns = Turns(directory / "locks")
         self.pruning = Pruning(self.database, self.versions)
-        self.pruning.remove_leftovers(self.tasks, directory / "models")
-        self.pruning.look_again(self.tasks)
+        self.pruning.remove_leftovers(self._configured, directory / "models")
+        self.pruning.look_again(self._configured)
         self.models = Models(
             self.versions,
             self.rounds,
@@ -97,17 +101,30 @@ class MainServer:
         self.auto_aggregate = AutoAggregate(
             self.rounds, self.steps, self.jobs, settings.lost_after_seconds
         )
-        self.auto_aggregate.start(self.tasks.values())
+        self.auto_aggregate.start(self._configured.values())
         self.database.before_closing(self.auto_aggregate.stop)
         self.calls = Calls(self.jobs)
 
+    @property
+    def task_names(self) -> list[str]:
+        """The names of all tasks, in the order of tasks.toml."""
+        return list(self._configured)
+
+    @property
+    def tasks(self) -> Mapping[str, Task]:
+        """All tasks, each with the strategy in use: one look into the store."""
+        return self.strategies.in_use(self._configured)
+
     def task(self, name: str | None) -> Task:
-        """The task of that name; the first one for None. Raises NotFound."""
-        if name is None:
-            return next(iter(self.tasks.values()))
-        if name not in self.tasks:
-            raise NotFound(f"There is no task {name}. There are: {', '.join(self.tasks)}.")
-        return self.tasks[name]
+        """The task of that name, with the strategy in use; the first one for None.
+
+        Raises:
+            NotFound
+        """
+        chosen = self.task_names[0] if name is None else name
+        if chosen not in self._configured:
+            raise NotFound(f"There is no task {name}. There are: {', '.join(self._configured)}.")
+        return self.strategies.of(self._configured[chosen])
 
     def forget(self, name: str) -> None:
         """Remove a lost device, so that it may enrol anew, or one whose token was revoked.

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from typing import Any
 
 from main_server.asking import Asking, opens_first
@@ -114,10 +115,8 @@ class SingleSteps:
             row = self._rounds.aggregate(
                 task,
                 lambda sent: check_enough(task, sent, asked),
-                lambda row, updates, unchanged: self._models.aggregate(
-                    task, row, updates, unchanged, len(samples)
-                ),
-                samples if with_unchanged and task.rule.counts_unchanged else {},
+                partial(self._models.aggregate, num_devices=len(samples)),
+                samples if with_unchanged else {},
             )
             told = {
                 "version": row.version,

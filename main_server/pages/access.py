@@ -40,7 +40,7 @@ def blueprint(server: MainServer, people: People) -> APIBlueprint:
         return page(
             "access.html",
             task=task,
-            tasks=list(server.tasks),
+            tasks=server.task_names,
             task_name=task.name,
             live_after=newest,
             devices=devices,

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from main_server.pages.round_results import RoundResults
 from shared.federated.evaluation import recalls
+from shared.federated.strategy_words import title_of, value_in_words
 from shared.federated.task import Task
 from shared.web.filters import kilobytes, percent
 
@@ -39,13 +41,31 @@ def compare_rounds(left: RoundResults, right: RoundResults) -> list[Line]:
         _line("Samples", [sum(side.num_samples.values()) for side in sides]),
         _line("Received", [side.bytes_received for side in sides], kilobytes, _AMOUNT),
         _line("Time", [side.seconds for side in sides], _seconds, _TIME),
-        _text("Strategy", [side.row.strategy for side in sides]),
+        _text("Strategy", [title_of(side.row.strategy) for side in sides]),
+        *_parameters(sides),
         _text("Status", [side.row.status for side in sides]),
     ]
     unchanged = [len(side.row.unchanged or {}) for side in sides]
     if any(unchanged):
         lines.append(_line("Devices counted as unchanged", unchanged))
     return [*lines, Line("Versions", _versions(left), _versions(right))]
+
+
+def _parameters(sides: Sequence[RoundResults]) -> list[Line]:
+    """Those of the strategies of both rounds, a line each."""
+    told = [side.row.parameters or {} for side in sides]
+    lines = []
+    for name in dict.fromkeys([*told[0], *told[1]]):
+        left, right = (_value(each[name]) if name in each else _NONE for each in told)
+        word = "the same" if told[0].get(name) == told[1].get(name) else "differs"
+        lines.append(Line(name, left, right, "", word))
+    return lines
+
+
+def _value(value: Any) -> str:
+    """A parameter's value; of a list of several, how many they are."""
+    several = isinstance(value, list) and len(value) > 1
+    return f"{len(value)} of them" if several else value_in_words(value)
 
 
 def reservations(left: RoundResults, right: RoundResults) -> list[str]:

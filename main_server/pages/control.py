@@ -18,6 +18,7 @@ from main_server.pages.participants import Participant, participants
 from main_server.pages.round_words import aggregates_in_words, ending
 from main_server.pages.step_words import DOES
 from main_server.pages.stepper import stepper
+from main_server.pages.strategies import goes_by
 from main_server.pages.work import JOBS_LOOKED_AT, announcement, in_words, work
 from main_server.rounds import AGGREGATED, OPEN
 from main_server.schemas import TaskQuery
@@ -65,6 +66,8 @@ def blueprint(server: MainServer) -> APIBlueprint:
         newest = newest_id(server.database)  # before anything is read: what comes later is told
         devices = participants(server, task.name)
         told = _now(server, task, devices)
+        if wanted("task"):
+            told["goes_by"] = goes_by(server, task)
         if wanted("devices"):
             told["last_trainings"] = server.round_steps.last_trainings(task.name)
             told["last_problems"] = server.round_steps.last_problems(task.name)
@@ -82,7 +85,7 @@ def blueprint(server: MainServer) -> APIBlueprint:
             "control.html",
             task=task,
             task_name=task.name,
-            tasks=list(server.tasks),
+            tasks=server.task_names,
             query=query_data,
             devices=devices,
             live_after=newest,

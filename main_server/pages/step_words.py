@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared.federated.activity import Activity
+from shared.federated.strategy_words import title_of
 from shared.web.filters import duration, kilobytes, percent
 
 #: The steps under the names that people know them by, in order.
@@ -105,7 +106,11 @@ def _sent(result: Mapping[str, Any]) -> list[str | None]:
 def _aggregated(result: Mapping[str, Any]) -> list[str | None]:
     made_of = _counted(result, "updates", "update")
     version = f"version {result['version']}" + (f" of {made_of}" if made_of else "")
-    return [version, _counted(result, "num_samples", "sample"), f"by {result['strategy']}"]
+    return [
+        version,
+        _counted(result, "num_samples", "sample"),
+        f"by {title_of(result['strategy'])}",
+    ]
 
 
 def _installed(result: Mapping[str, Any]) -> list[str | None]:

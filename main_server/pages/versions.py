@@ -67,7 +67,7 @@ def blueprint(server: MainServer) -> APIBlueprint:
         task = server.task(query_data.task)
         rounds = _rounds_to_compare(server, task, query_data.left, query_data.right)
         told = _comparison(server, task, rounds) if rounds else {}
-        return page("compare.html", task=task, tasks=list(server.tasks), rounds=rounds, **told)
+        return page("compare.html", task=task, tasks=server.task_names, rounds=rounds, **told)
 
     @pages.get("/weights")
     @pages.input(WeightsQuery, location="query")
@@ -81,7 +81,7 @@ def blueprint(server: MainServer) -> APIBlueprint:
             version = server.versions.get(task.name, number)
             before = server.versions.get(task.name, since)
             told = _weights(server, numbers, version, before) | {"newest": newest}
-        return page("weights.html", task=task, tasks=list(server.tasks), **told)
+        return page("weights.html", task=task, tasks=server.task_names, **told)
 
     return pages
 
@@ -150,7 +150,7 @@ def _weights(
     return {
         "version": version,
         "before": before,
-        "round_number": server.versions.round_of(version),
+        "made_in": server.versions.round_of(version),
         "measured": dict(sorted(measured.items())),
         "waiting_round": newest_round if waits else None,
         "rows": _rows(told),

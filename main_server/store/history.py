@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import select
 
@@ -31,6 +31,7 @@ class PastRound:
     number: int
     status: str
     strategy: str
+    parameters: dict[str, Any] | None
     base_version: int
     version: int | None
     started: float
@@ -52,7 +53,8 @@ class History:
 
     def page(self, task: str, limit: int, before: int | None) -> list[PastRound]:
         """Rounds, newest first; with ``before``, only those of lower number."""
-        names = ("number", "status", "strategy", "base_version", "version", "started", "finished")
+        told = ("number", "status", "strategy", "parameters", "base_version", "version")
+        names = (*told, "started", "finished")
         columns = [getattr(Round, name) for name in names]
         query = select(Round.id, Round.unchanged, *columns).where(Round.task == task)
         if before is not None:

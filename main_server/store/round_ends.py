@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from main_server import rounds as rules
 from main_server.store.round_rows import newest_round
+from main_server.store.strategy_rows import note_updates_are_through
 from main_server.store.tables import DeviceTask, Evaluation, Round, Version
 from shared.web.database import Database
 
@@ -40,6 +41,7 @@ def give_up_round(session: Session, task: str) -> Round | None:
         note_installed(session, task, [row.version])
         return None
     row.status, row.finished = rules.ABANDONED, time.time()
+    note_updates_are_through(session, task)
     return row
 
 

@@ -6,6 +6,7 @@ from sqlalchemy.orm import Session, lazyload
 from main_server import rounds as rules
 from main_server.selection import Chosen, awake, choose, selects
 from main_server.store.candidates import candidates
+from main_server.store.strategy_rows import in_use, note_strategy
 from main_server.store.tables import ReceivedUpdate, Round, Version
 from shared.federated.task import Task
 from shared.web.events import record
@@ -40,7 +41,6 @@ def open_round(
         task=task.name,
         number=number,
         status=rules.OPEN,
-        strategy=task.strategy,
         base_version=model.version,
         started=started,
         selected=chosen.asked,
@@ -48,6 +48,7 @@ def open_round(
         deadline=started + seconds if seconds else None,
         updates=[],
     )
+    note_strategy(opened, in_use(session, task))
     session.add(opened)
     record(session, "round_opened", f"round {number} from version {model.version}", task=task.name)
     session.flush()

@@ -23,6 +23,7 @@ from main_server.store.rests import note_round_over
 from main_server.store.round_reads import RoundReads
 from main_server.store.round_rows import newest_round, open_round, received_before, senders
 from main_server.store.round_steps import note_update
+from main_server.store.strategy_rows import in_use, note_strategy, note_updates_are_through
 from main_server.store.tables import ReceivedUpdate, Round, Version
 from main_server.store.versions import has_weights, newest_promoted, newest_version
 from shared.federated.evaluation import DeviceEvaluation
@@ -64,8 +65,8 @@ class Rounds(RoundReads):
             The round's number.
 
         Raises:
-            StaleUpdate, SchemaMismatch, WrongDevice, NoModelYet, NotAsked, RoundFull: nothing has
-                changed.
+            StaleUpdate, SchemaMismatch, WrongDevice, NoModelYet, NotAsked, RoundFull,
+                OtherStrategy: nothing has changed.
         """
         header, device, size = checked.header, checked.device, checked.bytes
         with self._database.write() as session:
@@ -83,6 +84,7 @@ class Rounds(RoundReads):
                 base_is_kept=has_weights(session.get(Version, (task.name, header.base_version))),
             )
             checked.check_unpacked(model.version)
+            rules.check_strategy(task, in_use(session, task))
             row = open_round(session, task, time.time(), model, self._seen_since())
             staleness = model.version - header.base_version
             is_late = staleness > 0
@@ -126,7 +128,7 @@ class Rounds(RoundReads):
         self,
         task: Task,
         check: Callable[[Collection[str]], None],
-        combine: Callable[[Round, Sequence[ReceivedUpdate], Mapping[str, int]], Version],
+        combine: Callable[[Task, Round, Sequence[ReceivedUpdate], Mapping[str, int]], Version],
         samples_of_unchanged: Mapping[str, int],
     ) -> Round:
         """Close the open round with the version that ``combine`` makes of its updates.
@@ -136,10 +138,11 @@ class Rounds(RoundReads):
 
         Args:
             check: raises TooFewUpdates, given the devices whose updates are here.
-            combine: writes the version's file, durably, and returns its row; of the updates,
-                and of the devices that count with the version the round started from.
+            combine: writes the version's file, durably, and returns its row; of the task with the
+                strategy in use, of the updates, and of the devices that count with the version
+                the round started from.
             samples_of_unchanged: these devices count so, each with its number of samples,
-                unless an update of theirs is here.
+                unless an update of theirs is here, where the strategy knows such a thing.
 
         Raises:
             NoSteps: the task is asynchronous.
@@ -148,17 +151,16 @@ class Rounds(RoundReads):
             raise NoSteps(f"{task.name} is asynchronous: its updates are combined as they arrive.")
         while True:
             with self._database.read() as session:
-                row = newest_round(session, task.name)
+                row, goes_by = newest_round(session, task.name), in_use(session, task)
             updates = row.updates if row is not None and row.status == rules.OPEN else []
             check([update.device for update in updates])
             if row is None or not updates:
                 raise rules.TooFewUpdates("There is no update. Run modeltrain and sendmodel first.")
             sent = {update.device for update in updates}
-            unchanged = {
-                name: number for name, number in samples_of_unchanged.items() if name not in sent
-            }
+            counted = samples_of_unchanged if goes_by.rule.counts_unchanged else {}
+            unchanged = {name: number for name, number in counted.items() if name not in sent}
             try:
-                version = combine(row, updates, unchanged)
+                version = combine(goes_by, row, updates, unchanged)
             except FileNotFoundError:
                 if not self._are_outdated(row, updates):
                     raise
@@ -169,7 +171,8 @@ class Rounds(RoundReads):
                     continue
                 session.add(version)
                 now.version = version.version
-                now.strategy = task.strategy  # it may have been begun in another mode
+                note_strategy(now, goes_by)  # it may have been begun in another mode
+                note_updates_are_through(session, task.name)
                 now.status = rules.AGGREGATED
                 now.unchanged = dict(unchanged) or None
                 now.finished = time.time()

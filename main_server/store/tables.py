@@ -91,6 +91,24 @@ class DeviceTask(Tables):
     rests_until: Mapped[int | None]
 
 
+class TaskStrategy(Tables):
+    """The strategy that a task's rounds go by.
+
+    A strategy is its name, ``strategy``, and those of its ``parameters`` that have not their
+    defaults. ``following``: the one that is in use from the next round on; None: the same.
+    ``configured``: what tasks.toml said when this was written last. What is chosen holds until
+    that says something else.
+    """
+
+    __tablename__ = "task_strategies"
+
+    task: Mapped[str] = mapped_column(primary_key=True)
+    strategy: Mapped[str]
+    parameters: Mapped[dict[str, Any]]
+    following: Mapped[dict[str, Any] | None] = mapped_column(_JSON_OR_NULL)
+    configured: Mapped[dict[str, Any]]
+
+
 class Version(Tables):
     """A global model at one version. Never changed, but for ``released``.
 
@@ -128,8 +146,10 @@ class Version(Tables):
 class Round(Tables):
     """From one global version to the next.
 
-    ``status``: open, aggregated, distributed or abandoned. ``unchanged``: the devices that sent
-    nothing and counted with the version the round started from, each with its number of samples.
+    ``status``: open, aggregated, distributed or abandoned. ``parameters``: all of the strategy's;
+    None: they were not noted, or it is a rule of asynchronous tasks. ``unchanged``: the devices
+    that sent nothing and counted with the version the round started from, each with its number of
+    samples.
     ``selected``: the devices that are asked in this round; None: all. ``quorum``: how many updates
     make its version; more do not count. ``deadline``: when it is aggregated by itself.
     ``stand_ins``: those of ``selected`` that are asked in the places of others, each with when.
@@ -147,6 +167,7 @@ class Round(Tables):
     number: Mapped[int]
     status: Mapped[str]
     strategy: Mapped[str]
+    parameters: Mapped[dict[str, Any] | None] = mapped_column(_JSON_OR_NULL)
     base_version: Mapped[int]
     version: Mapped[int | None]
     started: Mapped[float]

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, lazyload
 
 from main_server import rounds as rules
 from main_server.store.round_ends import give_up_round
@@ -163,11 +163,11 @@ class Versions:
         with self._database.read() as session:
             return [*session.scalars(query)]
 
-    def round_of(self, row: Version) -> int | None:
-        """The number of the round that made a version; None where it was no round."""
-        query = select(Round.number).where(Round.task == row.task, Round.version == row.version)
+    def round_of(self, row: Version) -> Round | None:
+        """The round that made a version, without its updates; None where it was no round."""
+        query = select(Round).where(Round.task == row.task, Round.version == row.version)
         with self._database.read() as session:
-            return session.scalar(query)
+            return session.scalar(query.options(lazyload(Round.updates)))
 
     def release(self, task: str, version: int) -> None:
         """Let devices that were away fetch this version by themselves.

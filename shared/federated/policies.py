@@ -52,16 +52,30 @@ class AsynchronousSettings(_Settings):
     """The table ``[tasks.NAME.asynchronous]``: what one update does to the global model."""
 
     rule: AsynchronousRule = "fedasync"
-    #: FedAsync's alpha: how far one fresh update moves the global model.
-    mixing: float = Field(default=0.6, gt=0, le=1)
-    #: The a of the polynomial staleness weight (1 + staleness)^-a.
-    staleness_exponent: float = Field(default=0.5, ge=0, le=10)
-    #: FedBuff's K: how many updates make a version.
-    buffer_size: int = Field(default=10, ge=1, le=10_000)
-    #: FedBuff's server learning rate.
-    server_learning_rate: float = Field(default=1.0, gt=0, le=100)
-    #: An update that started more versions ago is refused: its device pulls first.
-    most_staleness: int = Field(default=50, ge=0, le=100_000)
+    mixing: float = Field(
+        default=0.6,
+        gt=0,
+        le=1,
+        description="FedAsync's α: how far one fresh update moves the global model.",
+    )
+    staleness_exponent: float = Field(
+        default=0.5,
+        ge=0,
+        le=10,
+        description="The a of the weight (1 + staleness)^-a; 0: staleness does not matter.",
+    )
+    buffer_size: int = Field(
+        default=10, ge=1, le=10_000, description="FedBuff's K: how many updates make a version."
+    )
+    server_learning_rate: float = Field(
+        default=1.0, gt=0, le=100, description="FedBuff's η: how far the mean change moves it."
+    )
+    most_staleness: int = Field(
+        default=50,
+        ge=0,
+        le=100_000,
+        description="An update that started more versions ago is refused: its device pulls first.",
+    )
 
 
 class CompressionSettings(_Settings):

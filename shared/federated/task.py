@@ -8,12 +8,12 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
-    ValidationError,
     ValidationInfo,
     field_validator,
 )
 
 from shared.federated.aggregation import STRATEGIES, Strategy
+from shared.federated.aggregation.parameters import wrong_parameters
 from shared.federated.names import ClassName, Name
 from shared.federated.policies import (
     AsynchronousSettings,
@@ -50,16 +50,8 @@ def _default(field: str) -> Callable[[dict[str, Any]], Any]:
 
 def check_parameters(strategy: str, parameters: dict[str, Any]) -> None:
     """Raise ValueError, naming the parameter, where a strategy cannot have these."""
-    known = STRATEGIES[strategy]
-    try:
-        known.model_validate(parameters)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        name = ".".join(str(each) for each in first["loc"])
-        if first["type"] == "extra_forbidden":
-            told = ", ".join(known.model_fields) or "none"
-            raise ValueError(f"{strategy} has no parameter {name}; it has: {told}") from error
-        raise ValueError(f"{name}: {first['msg']}") from error
+    for name, why in wrong_parameters(STRATEGIES[strategy], parameters).items():
+        raise ValueError(f"{name}: {why}")
 
 
 class TrainingSettings(BaseModel):

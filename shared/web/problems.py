@@ -7,7 +7,7 @@ import uuid
 from typing import Any
 
 from apiflask import APIFlask, HTTPError
-from flask import Request, Response, g, jsonify, render_template, request
+from flask import Request, Response, current_app, g, jsonify, render_template, request
 from flask.globals import request_ctx
 from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import BadRequest as HTTPBadRequest
@@ -17,6 +17,10 @@ from shared.errors import FedbellError
 from shared.web.database import is_database_disk_full
 
 _log = logging.getLogger(__name__)
+
+#: The extension of an application that holds, by path, what a call's body looks like: for those
+#: that need one.
+EXAMPLE_BODIES = "fedbell_example_bodies"
 
 
 class BadRequest(FedbellError):
@@ -116,7 +120,7 @@ def _http_error(error: HTTPException) -> Response:
     status = error.code or 500
     detail = error.description or ""
     if isinstance(error, MethodNotAllowed) and "POST" in (error.valid_methods or ()):
-        detail = f"This call takes POST. Try: curl -X POST {shlex.quote(request.url)}"
+        detail = f"This call takes POST. Try: curl -X POST {shlex.quote(request.url)}{_body()}"
     elif isinstance(error, HTTPBadRequest) and request.is_json:
         detail = "The body is not JSON."
     elif isinstance(error, RequestEntityTooLarge):
@@ -128,6 +132,12 @@ def _http_error(error: HTTPException) -> Response:
         if name.lower() in {"allow", "retry-after"}:
             answer.headers[name] = value
     return answer
+
+
+def _body() -> str:
+    """What curl has to send besides; empty: nothing."""
+    body = current_app.extensions.get(EXAMPLE_BODIES, {}).get(request.path)
+    return f" -H 'Content-Type: application/json' -d {shlex.quote(body)}" if body else ""
 
 
 def _too_slow(_error: TimeoutError) -> Response:

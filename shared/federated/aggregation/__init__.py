@@ -7,6 +7,7 @@ as they arrive.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from shared.federated.aggregation.fedadagrad import FedAdagrad
 from shared.federated.aggregation.fedadam import FedAdam
@@ -25,7 +26,13 @@ from shared.federated.aggregation.running_average import running_average
 from shared.federated.aggregation.scaffold import Scaffold
 from shared.federated.aggregation.staleness import polynomial_weight
 from shared.federated.aggregation.state import NUM_SAMPLES, Arrival, ServerState
-from shared.federated.aggregation.strategy import NothingShared, Strategy
+from shared.federated.aggregation.strategy import (
+    NothingShared,
+    Strategy,
+    described_field,
+    link_of,
+    told_in,
+)
 from shared.federated.policies import AsynchronousRule, AsynchronousSettings
 
 __all__ = [
@@ -65,12 +72,20 @@ class AsynchronousStrategy:
     """A rule of asynchronous tasks.
 
     Attributes:
+        title: what people call it.
+        paper: as of a :class:`Strategy`; empty: there is none.
+        summary: what it does, in a sentence.
         apply: the next state, of the newest one and the updates that make it.
+        settings: the fields of AsynchronousSettings that it goes by.
         is_buffered: it takes ``buffer_size`` updates at a time; otherwise exactly one.
         weighs_staleness: an update counts less the staler it is.
     """
 
+    title: str
+    paper: str
+    summary: str
     apply: Callable[[ServerState, Sequence[Arrival], AsynchronousSettings], ServerState]
+    settings: tuple[str, ...]
     is_buffered: bool = False
     weighs_staleness: bool = True
 
@@ -97,10 +112,42 @@ class AsynchronousStrategy:
             return 1.0
         return polynomial_weight(staleness, settings.staleness_exponent)
 
+    def described(self) -> dict[str, Any]:
+        """What people are told of it, ready for JSON."""
+        properties = AsynchronousSettings.model_json_schema()["properties"]
+        return {
+            "title": self.title,
+            "paper": self.paper,
+            "link": link_of(self.paper),
+            "summary": self.summary,
+            "explanation": " ".join(told_in(self.apply.__doc__).values()).strip(),
+            "parameters": [described_field(name, properties[name]) for name in self.settings],
+        }
+
 
 #: By the name that a task gives as its ``asynchronous.rule``.
 ASYNCHRONOUS_STRATEGIES: Mapping[AsynchronousRule, AsynchronousStrategy] = {
-    "running_average": AsynchronousStrategy(running_average, weighs_staleness=False),
-    "fedasync": AsynchronousStrategy(fedasync),
-    "fedbuff": AsynchronousStrategy(fedbuff, is_buffered=True),
+    "running_average": AsynchronousStrategy(
+        "Running average",
+        "",
+        "The global model is the mean of all that was ever sent.",
+        running_average,
+        ("most_staleness",),
+        weighs_staleness=False,
+    ),
+    "fedasync": AsynchronousStrategy(
+        "FedAsync",
+        "Xie et al. 2019, arXiv:1903.03934",
+        "Each update moves the global model towards itself, the less the staler it is.",
+        fedasync,
+        ("mixing", "staleness_exponent", "most_staleness"),
+    ),
+    "fedbuff": AsynchronousStrategy(
+        "FedBuff",
+        "Nguyen et al. 2022, arXiv:2106.06639",
+        "A buffer of updates makes a version: the model moves by the mean of what they changed.",
+        fedbuff,
+        ("buffer_size", "server_learning_rate", "staleness_exponent", "most_staleness"),
+        is_buffered=True,
+    ),
 }

@@ -25,6 +25,7 @@ class FedDyn(Strategy):
     title = "FedDyn"
     paper = "Acar et al. 2021, arXiv:2111.04263"
     kind = "average"
+    keeps = "how its loss is bent: a number for each trained one"
 
     alpha: float = Field(default=0.01, gt=0, le=100, description="α: how strongly losses are bent.")
 

@@ -20,6 +20,7 @@ class Personal(FedAvg):
     """
 
     kind = "personal"
+    keeps = "its own numbers of the layers that stay"
     layers: Patterns
 
     def stays(self, array: str) -> bool:

@@ -28,6 +28,7 @@ class Scaffold(Strategy):
     kind = "average"
     carries = (CONTROL,)
     sends = (CONTROL,)
+    keeps = "its control variate: a number for each trained one"
 
     server_learning_rate: float = Field(
         default=1.0, gt=0, le=10, description="η: how far the mean change moves the global model."

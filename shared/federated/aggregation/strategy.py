@@ -1,9 +1,11 @@
 """What every strategy is: parameters, a paper, and how updates become the next version."""
 
 import hashlib
+import inspect
 import json
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -16,6 +18,8 @@ from shared.federated.update import UpdateFact
 from shared.federated.weights import Schema, Weights, joined, part
 
 Kind = Literal["average", "server optimiser", "robust", "personal"]
+
+_ARXIV = re.compile(r"\barXiv:(\d{4}\.\d{4,5})\b")
 
 
 class NothingShared(FedbellError):
@@ -41,6 +45,7 @@ class Strategy(BaseModel, ABC):
         needs: what an update's header has to tell of its training.
         carries: the slots that an update brings besides weights.
         sends: the slots of the state that devices are given with a version.
+        keeps: what a device keeps of it from round to round, in words; empty: nothing.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -54,6 +59,7 @@ class Strategy(BaseModel, ABC):
     needs: ClassVar[tuple[UpdateFact, ...]] = ()
     carries: ClassVar[tuple[str, ...]] = ()
     sends: ClassVar[tuple[str, ...]] = ()
+    keeps: ClassVar[str] = ""
 
     @abstractmethod
     def combine(
@@ -143,12 +149,30 @@ class Strategy(BaseModel, ABC):
             "title": cls.title,
             "kind": cls.kind,
             "paper": cls.paper,
-            "summary": (cls.__doc__ or "").partition("\n")[0],
-            "parameters": [
-                {"name": name, **{key: told[key] for key in told if key != "title"}}
-                for name, told in properties.items()
-            ],
+            "link": link_of(cls.paper),
+            **told_in(cls.__doc__),
+            "carries": list(cls.carries),
+            "keeps": cls.keeps,
+            "parameters": [described_field(name, told) for name, told in properties.items()],
         }
+
+
+def link_of(paper: str) -> str | None:
+    """Where a paper is to be read; None: what is told of it names no such place."""
+    found = _ARXIV.search(paper)
+    return f"https://arxiv.org/abs/{found[1]}" if found else None
+
+
+def told_in(docstring: str | None) -> dict[str, str]:
+    """The summary of a docstring, and the explanation after it up to its sections, if any."""
+    summary, _, rest = inspect.cleandoc(docstring or "").partition("\n")
+    explanation = re.split(r"\n\n\w+:\n", rest)[0]
+    return {"summary": summary, "explanation": explanation.strip()}
+
+
+def described_field(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+    """What people are told of a parameter: its name, and what its JSON schema says."""
+    return {"name": name, **{key: schema[key] for key in schema if key != "title"}}
 
 
 def by_samples(arrivals: Sequence[Arrival]) -> list[float]:

@@ -4,8 +4,8 @@ from sqlalchemy import JSON, Column, Double
 
 from shared.web.migrations.columns import add_missing
 
-revision = "0006"
-down_revision = "0005"
+revision = "0007"
+down_revision = "0006"
 
 
 def upgrade() -> None:

@@ -1,0 +1,169 @@
+"""Which strategy each task goes by: as tasks.toml says, or as people chose it since.
+
+Several processes share it, so it is read each time. What an open round was begun with, it ends
+with: as soon as it has updates, a choice waits until it is closed.
+"""
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from main_server.arrivals import no_strategy
+from main_server.rounds import OPEN
+from main_server.store.round_rows import newest_round
+from main_server.store.strategy_rows import as_json, choice_of, in_use, note_strategy, switch
+from main_server.store.tables import ReceivedUpdate, Round, TaskStrategy
+from main_server.store.versions import Versions
+from shared.errors import ConfigurationError
+from shared.federated.aggregation import STRATEGIES, NothingShared
+from shared.federated.choice import BadChoice, Choice
+from shared.federated.strategy_words import in_words
+from shared.federated.task import Task
+from shared.federated.weights import open_weights
+from shared.web.database import Database
+from shared.web.events import record
+
+
+class Strategies:
+    """The strategies of all tasks.
+
+    Args:
+        versions: what their networks are like.
+    """
+
+    def __init__(self, database: Database, versions: Versions) -> None:
+        self._database = database
+        self._versions = versions
+
+    def configure(self, tasks: Iterable[Task]) -> None:
+        """At a start: take what tasks.toml says of each task, unless it said so before.
+
+        Raises:
+            ConfigurationError: a strategy that it names leaves nothing to combine.
+        """
+        with self._database.write() as session:
+            for task in tasks:
+                row, told = session.get(TaskStrategy, task.name), Choice.of(task)
+                is_known = row is not None and _is_known(row)
+                if row is not None and is_known and row.configured == as_json(told):
+                    continue
+                self._check_configured(task, told)
+                if row is None:
+                    row = _begin(session, task, told)
+                elif not is_known:
+                    switch(row, told)
+                row.configured = as_json(told)
+                _choose(session, task, row, told, "as tasks.toml says")
+
+    def in_use(self, tasks: Mapping[str, Task]) -> dict[str, Task]:
+        """The tasks, each with the strategy in use."""
+        query = select(TaskStrategy.task, TaskStrategy.strategy, TaskStrategy.parameters)
+        with self._database.read() as session:
+            found = {row.task: row for row in session.execute(query)}
+        return {
+            name: Choice(found[name].strategy, found[name].parameters).applied(task)
+            if name in found
+            else task
+            for name, task in tasks.items()
+        }
+
+    def of(self, task: Task) -> Task:
+        """A task with the strategy in use."""
+        with self._database.read() as session:
+            return in_use(session, task)
+
+    def following(self, task: str) -> Choice | None:
+        """The strategy that a task goes by from the next round on; None: the one in use."""
+        with self._database.read() as session:
+            row = session.get(TaskStrategy, task)
+        return None if row is None or row.following is None else choice_of(row.following)
+
+    def choose(self, task: Task, choice: Choice) -> int:
+        """Use a strategy: at once, or once the open round is closed if it has updates.
+
+        Returns:
+            The number of the first round that goes by it.
+
+        Raises:
+            NoSteps: the task is asynchronous.
+            NothingShared: it would leave nothing to combine.
+        """
+        if task.mode == "async":
+            raise no_strategy(task)
+        self._check_shares(task, choice)
+        with self._database.write() as session:
+            return _choose(session, task, session.get_one(TaskStrategy, task.name), choice)
+
+    def _check_configured(self, task: Task, choice: Choice) -> None:
+        try:
+            self._check_shares(task, choice)
+        except NothingShared as error:
+            raise ConfigurationError(f"tasks.{task.name}: strategy: {error.detail}") from error
+
+    def _check_shares(self, task: Task, choice: Choice) -> None:
+        """Raise NothingShared, as far as there is a version to look at."""
+        if task.mode == "async" or self._versions.find(task.name, 0) is None:
+            return
+        file = self._versions.path(self._versions.newest(task.name))
+        with suppress(FileNotFoundError), open_weights(file) as weights:
+            choice.rule.check_shares(weights.schema)
+
+
+def _begin(session: Session, task: Task, told: Choice) -> TaskStrategy:
+    """The row of a task that had none. An open round of an earlier Fedbell goes by what it began
+    with."""
+    newest = newest_round(session, task.name, with_updates=False)
+    if newest is not None and _has_updates(session, newest) and newest.strategy in STRATEGIES:
+        told = Choice(newest.strategy, {})
+    row = TaskStrategy(task=task.name, configured={})
+    switch(row, told)
+    session.add(row)
+    return row
+
+
+def _choose(
+    session: Session, task: Task, row: TaskStrategy, choice: Choice, why: str | None = None
+) -> int:
+    """See :meth:`Strategies.choose`; ``why`` is told in the log."""
+    newest = newest_round(session, task.name, with_updates=False)
+    is_open = newest is not None and newest.status == OPEN
+    number = 1 if newest is None else newest.number + (not is_open)
+    now = Choice(row.strategy, row.parameters)
+    before = now if row.following is None else choice_of(row.following)
+    if choice == now:
+        row.following = None
+    elif newest is not None and task.mode == "sync" and _has_updates(session, newest):
+        row.following = as_json(choice)
+        number += 1
+    else:
+        switch(row, choice)
+        if newest is not None and is_open and task.mode == "sync":
+            note_strategy(newest, choice.applied(task))
+    if choice != before:
+        words = in_words(choice.strategy, choice.all_parameters)
+        told = f"strategy {words}: from round {number} on"
+        record(session, "strategy_chosen", f"{told}, {why}" if why else told, task=task.name)
+    return number
+
+
+def _has_updates(session: Session, row: Round) -> bool:
+    """Whether a round is open, and updates of it are here."""
+    if row.status != OPEN:
+        return False
+    query = select(ReceivedUpdate.device).where(ReceivedUpdate.round_id == row.id).limit(1)
+    return session.scalar(query) is not None
+
+
+def _is_known(row: TaskStrategy) -> bool:
+    """Whether this Fedbell has the strategies that a row names; another one may have written it."""
+    told = [Choice(row.strategy, row.parameters)]
+    if row.following is not None:
+        told.append(choice_of(row.following))
+    try:
+        for each in told:
+            Choice.checked(each.strategy, each.parameters)
+    except BadChoice:
+        return False
+    return True
