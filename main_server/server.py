@@ -29,7 +29,7 @@ from main_server.telling import Telling
 from main_server.turns import Turns
 from main_server.uploads import Uploads
 from main_server.whole_rounds import WholeRounds
-from shared.errors import FedbellError
+from shared.errors import ConfigurationError, FedbellError
 from shared.federated.task import Task
 from shared.web.health import Metrics
 from shared.web.job_calls import Calls
@@ -56,9 +56,13 @@ class MainServer:
         self.federation = self._federation()
         self.devices = Devices(self.database, settings.join_secret(), settings.device_hosts.split())
         self.versions = Versions(self.database, directory / "models")
-        self.versions.check_networks(self._configured.values())
         self.strategies = Strategies(self.database, self.versions)
-        self.strategies.configure(self._configured.values())
+        try:
+            self.versions.check_networks(self._configured.values())
+            self.strategies.configure(self._configured.values())
+        except ConfigurationError:
+            self.database.close()
+            raise
         self.presence = Presence(self.database, settings.lost_after_seconds)
         self.rounds = Rounds(self.database, directory / "updates", self.presence)
         settle_rounds(self.database, self._configured)

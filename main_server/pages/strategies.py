@@ -74,7 +74,9 @@ class Parameter:
     def help(self) -> str:
         """What it does, and what it may be, in sentences."""
         told = [f"Default {value_in_words(self.told.get('default'))}", bounds_in_words(self.told)]
-        return f"{self.told.get('description', '')} {'; '.join(filter(None, told))}.".strip()
+        blanks = " Blanks between them." if self.told.get("type") == "array" else ""
+        about = f"{self.told.get('description', '')} {'; '.join(filter(None, told))}.{blanks}"
+        return about.strip()
 
 
 @dataclass(frozen=True)

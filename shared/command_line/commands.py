@@ -14,6 +14,7 @@ from shared.command_line.evaluate import evaluate
 from shared.command_line.launcher import run_servers
 from shared.command_line.servers import device_names
 from shared.command_line.state import forget_state
+from shared.command_line.strategies import strategies
 from shared.command_line.tokens import tokens
 from shared.errors import FedbellError
 
@@ -59,6 +60,7 @@ def run(port: int, timeout: float, only: tuple[str, ...]) -> None:
 main.add_command(certificates)
 main.add_command(client)
 main.add_command(evaluate)
+main.add_command(strategies)
 main.add_command(tokens)
 
 

@@ -148,6 +148,7 @@ class Heartbeat:
                 (offer.task, offer.version, offer.distributed_version)
                 for offer in greeting.tasks.values()
             ],
+            began,
         )
         self.heard = Heard(greeting, began)
         self._look_back(self.heard)

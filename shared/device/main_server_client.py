@@ -3,7 +3,7 @@
 import os
 import ssl
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import httpx
 from pydantic import ValidationError
@@ -19,6 +19,19 @@ from shared.device.connection import (
 from shared.device.greeting import Greeting
 from shared.device.remote import RemoteProblem
 from shared.device.token_rotation import OwnTokens
+from shared.federated.choice import HEADER
+
+
+class Download(NamedTuple):
+    """What an answer with a global model says of it.
+
+    Attributes:
+        etag: the model's; None when it is the one that is here already.
+        strategy: what it is to be trained for, as it came; None: that is not told.
+    """
+
+    etag: str | None
+    strategy: str | None = None
 
 
 class MainServer:
@@ -75,25 +88,23 @@ class MainServer:
             self._connection.use(new)
         return greeting
 
-    def download(self, task: str, version: int | None, etag: str, target: Path) -> str | None:
+    def download(self, task: str, version: int | None, etag: str, target: Path) -> Download:
         """Fetch a global model.
 
         Args:
             version: None for the newest.
             etag: of the model that is here already; empty for none.
             target: file to write; durable when this returns.
-
-        Returns:
-            The model's etag; None when it is the one that is here already.
         """
         path = f"/models/{'latest' if version is None else version}"
         headers = {"If-None-Match": etag} if etag else {}
 
-        def save(response: httpx.Response) -> str | None:
+        def save(response: httpx.Response) -> Download:
+            strategy = response.headers.get(HEADER)
             if response.status_code == httpx.codes.NOT_MODIFIED:
-                return None
+                return Download(None, strategy)
             self._save(response, task, target)
-            return str(response.headers.get("ETag", ""))
+            return Download(response.headers.get("ETag", ""), strategy)
 
         return self._connection.call("GET", path, save, params={"task": task}, headers=headers)
 

@@ -12,6 +12,7 @@ from shared.device.model_file import UnfitModel, check_model, check_sent, sent_w
 from shared.device.remote import RemoteProblem
 from shared.device.store import Store
 from shared.device.tables import InstalledModel
+from shared.device.told_strategies import ToldStrategies
 from shared.device.trainer_process import Trainer, TrainerDied
 from shared.errors import FedbellError
 from shared.federated.task import Task
@@ -50,6 +51,7 @@ class GlobalModels:
         self._trainer = trainer
         self._lock = threading.Lock()
         self._prepared: dict[str, tuple[Any, Prepared]] = {}
+        self._strategies = ToldStrategies(_log.warning)
         #: By task, why this device cannot build its network, offer its first version, or
         #: fetch what was distributed.
         self.problems: dict[str, str] = {}
@@ -82,6 +84,8 @@ class GlobalModels:
     ) -> InstalledModel:
         """Fetch a version (None: the newest) from the main server, check it and install it.
 
+        The strategy that comes with it is the task's from then on, see :meth:`Tasks.goes_by`.
+
         Raises:
             MainServerAway, MainServerFailed, RemoteProblem: it did not come.
             UnfitModel: it is not what it should be; nothing has changed.
@@ -92,9 +96,11 @@ class GlobalModels:
         before = self._usable(task, prepared)
         incoming = self._store.new_file("incoming", task.name)
         try:
-            etag = self._main_server.download(
+            etag, strategy = self._main_server.download(
                 task.name, version, before.etag if before else "", incoming
             )
+            if told := self._strategies.read(task, strategy):
+                self._store.take_strategy(told)
             if etag is None and before:
                 return before
             number = self._check(incoming, task, version, prepared, federation)

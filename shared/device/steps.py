@@ -68,6 +68,7 @@ class Steps:
         with self.turns.take(task.name, "modeltrain", control):
             federation = self._store.federation() or ""
             start = self._starts.choose(task, control, offline)
+            task = self._store.goes_by(task)  # which may have been told with the version
             version = start.version
             settings = TrainingSettings(**task.training.model_dump() | choice)
             file, keeps = (self._store.new_file("updates", task.name) for _ in range(2))
@@ -105,6 +106,7 @@ class Steps:
                 "base_version": version,
                 "base": start.base,
                 **({"reservation": start.reservation} if start.reservation else {}),
+                "strategy": task.strategy,
                 **settings.model_dump(),
                 "num_samples": trained["num_samples"],
                 "history": trained["history"],

@@ -17,6 +17,8 @@ class Trained(BaseModel):
     #: the device's schedule began it, also "own": what it had learned itself was trained on.
     base: str
     reservation: str | None = None
+    #: What was trained for; None: the device does not tell it.
+    strategy: str | None = None
     epochs: int
     batch_size: int
     learning_rate: float

@@ -74,7 +74,7 @@ def bounds_in_words(told: Mapping[str, Any]) -> str:
     if told.get("enum"):
         return " or ".join(map(str, told["enum"]))
     if told.get("type") == "array":
-        return f"up to {told['maxItems']}, with blanks between" if "maxItems" in told else ""
+        return f"up to {told['maxItems']} of them" if "maxItems" in told else ""
     names = {
         "minimum": "at least",
         "exclusiveMinimum": "above",

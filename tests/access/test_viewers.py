@@ -15,7 +15,7 @@ from tests.main_server.page import Page
 
 from .conftest import ADMIN, VIEWER
 
-_PAGES = ("/", "/?task=parcels", "/weights?task=digits&version=0", "/access")
+_PAGES = ("/", "/?task=parcels", "/weights?task=digits&version=0", "/access", "/strategies")
 
 
 def pressable(page: Page) -> list[str]:
@@ -65,9 +65,23 @@ def test_a_viewer_is_offered_nothing_that_is_refused(client: FlaskClient, path: 
     assert operators.all(id="viewer") == []
 
 
+def test_a_viewer_reads_all_of_a_strategy_and_chooses_none(client: FlaskClient) -> None:
+    card = seen_with(client, "/strategies", VIEWER).one(id="fedprox")
+    assert card.all("input") == []
+    assert "mu 0.01: How strongly" in card.text
+    refused = client.post(
+        "/strategy",
+        json={"strategy": "fedprox"},
+        headers={"Authorization": f"Bearer {VIEWER}"},
+    )
+    assert refused.status_code == 403
+    told = client.get("/strategies", headers={"Authorization": f"Bearer {VIEWER}"}).json
+    assert told["in_use"]["strategy"] == "fedavg"
+
+
 def test_an_operator_is_offered_all_of_it(client: FlaskClient) -> None:
     told = [text for path in _PAGES for text in pressable(seen_with(client, path, ADMIN))]
     for words in ("Retry on device1", "Wake device1", "Forget device2", "Run whole round"):
         assert any(text.startswith(words) for text in told), (words, told)
-    for words in ("Model Training", "Promote version 0", "Revoke device1"):
+    for words in ("Model Training", "Promote version 0", "Revoke device1", "Use FedProx from"):
         assert any(text.startswith(words) for text in told), (words, told)

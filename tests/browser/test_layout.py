@@ -19,6 +19,7 @@ PAGES = (
     "main_server/?task=cats_dogs",
     "main_server/weights?task=digits",
     "main_server/compare?task=digits&left=1&right=2",
+    "main_server/strategies?task=digits",
     "main_server/access",
     "main_server/docs",
     "device1/?task=digits",

@@ -133,9 +133,9 @@ def test_a_model_larger_than_the_limit(script: Script, client: MainServer, tmp_p
 
 def test_a_model_that_is_here_already(script: Script, client: MainServer, tmp_path: Path) -> None:
     script.answers = [(200, "application/vnd.safetensors", b"model"), (304, "", b"")]
-    assert client.download("shades", None, "", tmp_path / "model") == '"one"'
+    assert client.download("shades", None, "", tmp_path / "model") == ('"one"', None)
     assert (tmp_path / "model").read_bytes() == b"model"
-    assert client.download("shades", None, '"one"', tmp_path / "again") is None
+    assert client.download("shades", None, '"one"', tmp_path / "again") == (None, None)
     assert script.calls[1][2]["If-None-Match"] == '"one"'
     assert not (tmp_path / "again").exists()
 

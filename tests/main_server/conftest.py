@@ -52,6 +52,7 @@ ON_BOTH_DATABASES = {
     "test_round_ends_in_time",
     "test_rounds",
     "test_stand_ins",
+    "test_strategies",
     "test_versions",
     "test_went_back",
 }

@@ -18,8 +18,9 @@ from shared.device.client.pauses import Pauses
 from shared.device.client.settings import ClientSettings
 from shared.device.connection import NoMainServer
 from shared.device.greeting import Greeting
-from shared.device.main_server_client import MainServer
+from shared.device.main_server_client import Download, MainServer
 from shared.device.offline import is_passing
+from shared.device.told_strategies import ToldStrategies
 from shared.device.unreachable import is_refusal_of_tls
 from shared.errors import FedbellError
 
@@ -70,13 +71,15 @@ class Calls:
         self._display = display
         self._stopping = stopping
         self._pauses = Pauses(settings.max_wait_seconds)
+        #: Reads what comes with a version.
+        self.strategies = ToldStrategies(display.say)
 
     def greet(self, beat: Callable[[], Greeting]) -> Greeting:
         """A heartbeat that has to come through. Raises Unavailable, Stopped, RemoteProblem."""
         return self._persist("say hello", beat)
 
-    def pull(self, task: str, etag: str, target: Path) -> str | None:
-        """Fetch the newest model to ``target``; its etag, None when it is that of ``etag``.
+    def pull(self, task: str, etag: str, target: Path) -> Download:
+        """Fetch the newest model to ``target``, unless it is that of ``etag``.
 
         Raises:
             Unavailable, Stopped, RemoteProblem

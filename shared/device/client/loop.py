@@ -23,6 +23,7 @@ from shared.device.model_file import UnfitModel
 from shared.device.offline import offline_start
 from shared.device.remote import NOT_ASKED, OTHER_BASE, OTHER_STRATEGY, RemoteProblem
 from shared.errors import ConfigurationError, FedbellError
+from shared.federated.choice import Choice
 from shared.federated.task import Task, TrainingSettings
 from shared.learning.local.kept import Files
 
@@ -67,6 +68,8 @@ class Loop:
         #: When the last update was answered, as ``time.monotonic()``; and the file of one that is
         #: pushed once more: it is no further one.
         self._answered_at = -math.inf
+        #: The same of the last pull: a heartbeat before it may tell an older strategy.
+        self._pulled_at = -math.inf
         self._again: str | None = None
 
     def run(self) -> None:
@@ -168,6 +171,8 @@ class Loop:
         greeting = heard.greeting
         self._offer = offer_of(greeting, self._settings.task)
         task, progress = self._offer.task, self._progress
+        if progress.task is not None and heard.began <= self._pulled_at:
+            task = Choice.of(progress.task).applied(task)
         if why := why_anew(progress, greeting.federation, task):
             self._display.say(f"{why} Begins anew.")
             self._learner = None
@@ -249,6 +254,7 @@ class Loop:
             federation = self._progress.federation
             try:
                 pull(self._calls, self._state, self._task, learner)
+                self._pulled_at = time.monotonic()
             except Unavailable as error:
                 return self._offline_start(error)
             except RemoteProblem as error:

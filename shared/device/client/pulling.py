@@ -5,6 +5,7 @@ from pathlib import Path
 from shared.device.client.calls import Calls
 from shared.device.client.learning import Learning
 from shared.device.client.state import Base, ClientState
+from shared.device.main_server_client import Download
 from shared.device.model_file import check_model, check_sent, sent_with
 from shared.device.remote import RemoteProblem
 from shared.federated.task import Task
@@ -17,13 +18,15 @@ _NO_MODEL = frozenset({"no-model-yet", "not-found"})
 def pull(calls: Calls, state: ClientState, task: Task, learner: Learning) -> None:
     """Have the newest version, and note for which update; own weights are forgotten.
 
+    The strategy that comes with it is the task's from then on.
+
     Raises:
         Unavailable, Stopped, RemoteProblem: it did not come.
         UnfitModel: it is not what it should be; nothing has changed.
     """
     before, number = state.progress.base, state.progress.sequence + 1
     incoming = state.path("incoming.safetensors")
-    etag = _download(calls, task, learner, before.etag if before else "", incoming)
+    etag, told = _download(calls, task, learner, before.etag if before else "", incoming)
     if etag is None and before:
         base = before.model_copy(update={"pulled_for": number})
     else:
@@ -37,10 +40,11 @@ def pull(calls: Calls, state: ClientState, task: Task, learner: Learning) -> Non
             check_sent(state.path(sent), task, incoming)
         move_durably(incoming, state.path(file))
         base = Base(version=version, file=file, etag=etag or "", sent=sent, pulled_for=number)
-    state.keep(base=base, own=None, kept=state.progress.kept_for(base.version))
+    kept, goes_by = state.progress.kept_for(base.version), calls.strategies.read(task, told)
+    state.keep(base=base, own=None, kept=kept, task=goes_by or task)
 
 
-def _download(calls: Calls, task: Task, learner: Learning, etag: str, target: Path) -> str | None:
+def _download(calls: Calls, task: Task, learner: Learning, etag: str, target: Path) -> Download:
     try:
         return calls.pull(task.name, etag, target)
     except RemoteProblem as error:

@@ -120,7 +120,7 @@ class AsynchronousStrategy:
             "paper": self.paper,
             "link": link_of(self.paper),
             "summary": self.summary,
-            "explanation": " ".join(told_in(self.apply.__doc__).values()).strip(),
+            "explanation": "\n".join(told_in(self.apply.__doc__).values()).strip(),
             "parameters": [described_field(name, properties[name]) for name in self.settings],
         }
 

@@ -11,6 +11,7 @@ from shared.device.client.learner import training_seed
 from shared.device.client.learning import OnEpoch, OnLook
 from shared.device.connection import MainServerAway
 from shared.device.greeting import Greeting
+from shared.device.main_server_client import Download
 from shared.device.remote import RemoteProblem
 from shared.federated.task import Task, TrainingSettings
 from shared.federated.update import UpdateHeader
@@ -47,6 +48,7 @@ class FakeMainServer:
         waiting: the weights of those that have not made one yet.
         accepted: updates that count, in order.
         versions: the number w[0] of each version's weights.
+        strategy: what comes with a version of what it is to be trained for.
         fails: called before each call; raises what goes wrong.
     """
 
@@ -60,6 +62,7 @@ class FakeMainServer:
         self.fate = Fate()
         self.fails: Callable[[str], None] = lambda _call: None
         self.asks = True
+        self.strategy: str | None = None
         self.calls: list[str] = []
         self.needs = 1
         self.waiting: list[dict[str, Any]] = []
@@ -86,7 +89,7 @@ class FakeMainServer:
             }
         )
 
-    def download(self, _task: str, _version: int | None, etag: str, target: Path) -> str | None:
+    def download(self, _task: str, _version: int | None, etag: str, target: Path) -> Download:
         """See MainServer."""
         self._call("download")
         if not self.versions:
@@ -94,10 +97,10 @@ class FakeMainServer:
         content = self.versions[-1].read_bytes()
         sha256 = hashlib.sha256(content).hexdigest()
         if sha256 == etag:
-            return None
+            return Download(None, self.strategy)
         target.write_bytes(content)
         self.fate.moment()
-        return sha256
+        return Download(sha256, self.strategy)
 
     def offer(self, _task: str, file: Path) -> None:
         """See MainServer."""

@@ -1,0 +1,396 @@
+"""Strategies are chosen between rounds: what is in use, what follows, and what a restart keeps."""
+
+import json
+import shlex
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from apiflask import APIFlask
+from flask.testing import FlaskClient
+from safetensors.numpy import load
+from sqlalchemy import text
+
+from shared.errors import ConfigurationError
+from shared.federated.aggregation import ASYNCHRONOUS_STRATEGIES, STRATEGIES
+from shared.federated.choice import HEADER, MOST_HEADER_CHARACTERS
+from tests.server import wait_until
+
+from .answering_device import AnsweringDevice
+from .conftest import ThinDevice, snapshot, store_of
+from .test_versions import close_round, events, filled
+
+FEDAVG: tuple[str, Any] = ("fedavg", {})
+#: In a first round it moves the model by half of what FedAvg does.
+HALF = ("fedavgm", {"server_learning_rate": 0.5, "momentum": 0.0})
+PROX = ("fedprox", {"mu": 0.1})
+
+
+def choose(client: FlaskClient, chosen: tuple[str, Any], task: str = "digits") -> int:
+    """Choose a strategy; the number of the first round that goes by it."""
+    body = dict(zip(("strategy", "parameters"), chosen, strict=True))
+    answer = client.post(f"/strategy?task={task}", json=body)
+    assert answer.status_code == 200, answer.text
+    told: dict[str, Any] = answer.get_json()
+    number = told.pop("from_round")
+    assert told == {"task": task, "strategy": body["strategy"], "parameters": told["parameters"]}
+    assert told["parameters"].items() >= body["parameters"].items()
+    return int(number)
+
+
+def goes_by(client: FlaskClient) -> tuple[Any, Any]:
+    """The strategy in use, and the one from the next round on."""
+    told = client.get("/strategies?task=digits").get_json()
+    now, following = (
+        each and (each["strategy"], each["parameters"])
+        for each in (told["in_use"], told["following"])
+    )
+    return now, following
+
+
+def told_to_devices(client: FlaskClient, **headers: str) -> Any:
+    """What comes with the newest version."""
+    told = json.loads(client.get("/models/latest", headers=headers, buffered=True).headers[HEADER])
+    return told["strategy"], told["strategy_parameters"]
+
+
+def bias(client: FlaskClient) -> float:
+    """A number of the newest version; in version 0 it is 0."""
+    return float(load(client.get("/models/latest", buffered=True).data)["head/bias"][0])
+
+
+def rounds(client: FlaskClient) -> list[tuple[str, Any]]:
+    """The strategy and parameters of each round, oldest first."""
+    rows = client.get("/rounds").json["rounds"]
+    return [(row["strategy"], row["parameters"]) for row in reversed(rows)]
+
+
+@pytest.fixture
+def restart(make_app: Callable[..., APIFlask], tmp_path: Path) -> Callable[..., FlaskClient]:
+    """The main server again; with lines of tasks.toml for task digits."""
+    file = tmp_path / "tasks.toml"
+    original = file.read_text()
+
+    def again(lines: str = "") -> FlaskClient:
+        file.write_text(original.replace("seed = 7", f"seed = 7\n{lines}"))
+        return make_app().test_client()
+
+    return again
+
+
+@pytest.mark.one_database
+def test_all_strategies_are_listed(client: FlaskClient) -> None:
+    told = client.get("/strategies").json
+    assert (told["task"], told["mode"], told["following"]) == ("digits", "sync", None)
+    assert told["in_use"] == {"strategy": "fedavg", "title": "FedAvg", "parameters": {}}
+    assert [each["name"] for each in told["strategies"]] == list(STRATEGIES)
+    assert [each["name"] for each in told["asynchronous_rules"]] == list(ASYNCHRONOUS_STRATEGIES)
+    for each in told["strategies"] + told["asynchronous_rules"]:
+        assert each["title"], each
+        assert each["summary"].endswith("."), each
+        for parameter in each["parameters"]:
+            assert parameter["description"].endswith("."), parameter
+            assert "default" in parameter
+    prox = next(each for each in told["strategies"] if each["name"] == "fedprox")
+    assert prox["link"] == "https://arxiv.org/abs/1812.06127"
+    (mu,) = prox["parameters"]
+    assert (mu["name"], mu["default"], mu["minimum"], mu["maximum"]) == ("mu", 0.01, 0, 1000)
+
+
+def test_what_is_chosen_before_a_round_is_for_it(device: ThinDevice) -> None:
+    client = device.client
+    assert told_to_devices(client) == FEDAVG
+    assert choose(client, HALF) == 1
+    assert goes_by(client) == (HALF, None)
+    assert told_to_devices(client) == HALF
+    etag = client.get("/models/latest", buffered=True).headers["ETag"]
+    assert told_to_devices(client, **{"If-None-Match": etag}) == HALF, "with 304 too"
+    heartbeat = device.status().json["tasks"]["digits"]["task"]
+    assert (heartbeat["strategy"], heartbeat["strategy_parameters"]) == HALF
+    close_round(device, 4.0, 0)
+    assert bias(client) == 2.0
+    assert rounds(client) == [HALF]
+    listed = {row["name"]: row["strategy"] for row in client.get("/tasks").json["tasks"]}
+    assert listed == {"digits": "fedavgm", "parcels": "fedavg"}
+    assert events(client, "strategy_chosen") == [
+        "strategy FedAvgM, server_learning_rate 0.5, momentum 0: from round 1 on"
+    ]
+
+
+def test_an_open_round_without_updates_goes_by_it_at_once(client: FlaskClient) -> None:
+    answering = AnsweringDevice(client, "device1")
+    client.post("/modeltrain")
+    assert rounds(client) == [FEDAVG]
+    assert choose(client, HALF) == 1
+    assert rounds(client) == [HALF]
+    answering.close()
+
+
+def test_an_open_round_with_updates_ends_as_it_began(device: ThinDevice) -> None:
+    client = device.client
+    device.send(device.update(filled(4.0)))
+    assert choose(client, HALF) == 2
+    assert goes_by(client) == (FEDAVG, HALF)
+    assert told_to_devices(client) == FEDAVG, "who trains now trains for the round that is open"
+    assert client.post("/aggregate_models").json["strategy"] == "fedavg"
+    assert bias(client) == 4.0
+    assert goes_by(client) == (HALF, None)
+    assert told_to_devices(client) == HALF
+    close_round(device, 8.0, 1)
+    assert bias(client) == 6.0
+    assert rounds(client) == [FEDAVG, HALF]
+
+
+def test_a_choice_for_the_next_round_can_be_taken_back(device: ThinDevice) -> None:
+    client = device.client
+    device.send()
+    assert [choose(client, each) for each in (HALF, PROX, PROX, FEDAVG)] == [2, 2, 2, 1]
+    assert goes_by(client) == (FEDAVG, None)
+    client.post("/aggregate_models")
+    assert goes_by(client) == (FEDAVG, None)
+    assert [told.partition(":")[2] for told in events(client, "strategy_chosen")] == [
+        " from round 2 on",
+        " from round 2 on",
+        " from round 1 on",
+    ], "the same again is no choice"
+
+
+def test_it_follows_a_round_that_is_abandoned(device: ThinDevice) -> None:
+    client = device.client
+    close_round(device, 4.0, 0)
+    device.status(tasks={"digits": {"num_samples": 10, "version": 1}})
+    device.send(device.update(filled(9.0), base_version=1))
+    assert choose(client, HALF) == 3
+    assert client.post("/models/0/promote").status_code == 200
+    assert goes_by(client) == (HALF, None)
+    close_round(device, 4.0, 2)
+    assert bias(client) == 2.0
+    assert rounds(client) == [FEDAVG, FEDAVG, HALF]
+
+
+def test_while_a_round_waits_to_be_sent_out_the_next_one_can_be_chosen_for(
+    device: ThinDevice,
+) -> None:
+    close_round(device, 4.0, 0)
+    assert choose(device.client, HALF) == 2
+    assert goes_by(device.client) == (HALF, None)
+    assert rounds(device.client) == [FEDAVG]
+
+
+def test_what_is_chosen_holds_over_a_restart(
+    device: ThinDevice, restart: Callable[..., FlaskClient]
+) -> None:
+    choose(device.client, HALF)
+    assert goes_by(restart()) == (HALF, None)
+    device.send()
+    choose(device.client, PROX)
+    again = restart()
+    assert goes_by(again) == (HALF, PROX)
+    assert again.post("/aggregate_models").json["strategy"] == "fedavgm"
+    assert goes_by(again) == (PROX, None)
+
+
+def test_tasks_toml_wins_when_it_says_something_else(
+    device: ThinDevice, restart: Callable[..., FlaskClient]
+) -> None:
+    choose(device.client, HALF)
+    lines = 'strategy = "fedprox"\nstrategy_parameters = { mu = 0.1 }'
+    changed = restart(lines)
+    assert goes_by(changed) == (PROX, None)
+    assert events(changed, "strategy_chosen")[-1] == (
+        "strategy FedProx, mu 0.1: from round 1 on, as tasks.toml says"
+    )
+    choose(changed, HALF)
+    assert goes_by(restart(lines)) == (HALF, None), "it says what it said before"
+    assert goes_by(restart(lines.replace("0.1", "0.2")))[0] == ("fedprox", {"mu": 0.2})
+    assert goes_by(restart()) == (FEDAVG, None)
+
+
+def test_tasks_toml_waits_for_the_end_of_a_round_too(
+    device: ThinDevice, restart: Callable[..., FlaskClient]
+) -> None:
+    device.send(device.update(filled(4.0)))
+    choose(device.client, PROX)
+    changed = restart('strategy = "fedavgm"\nstrategy_parameters = { momentum = 0.5 }')
+    assert goes_by(changed)[0] == FEDAVG
+    assert goes_by(changed)[1] == ("fedavgm", {"server_learning_rate": 1.0, "momentum": 0.5})
+    changed.post("/aggregate_models")
+    assert goes_by(changed)[0][0] == "fedavgm"
+
+
+def test_all_processes_go_by_it_at_once(
+    device: ThinDevice, make_app: Callable[..., APIFlask]
+) -> None:
+    other = make_app().test_client()
+    choose(device.client, HALF)
+    assert goes_by(other) == (HALF, None)
+    device.send(device.update(filled(4.0)))
+    assert choose(other, PROX) == 2
+    assert goes_by(device.client) == (HALF, PROX)
+    assert other.post("/aggregate_models").json["strategy"] == "fedavgm"
+    assert bias(device.client) == 2.0
+    assert goes_by(device.client) == (PROX, None)
+
+
+def test_rounds_that_run_one_after_the_other_go_by_it_from_the_next_on(client: FlaskClient) -> None:
+    answering = AnsweringDevice(client, "device1")
+    answering.adds = 4.0
+    answering.held["aggmodel"] = threading.Event()
+    job = client.post("/run_rounds", json={"rounds": 2}, headers={"Prefer": "respond-async"})
+    wait_until(lambda: "aggmodel" in answering.asked)
+    assert choose(client, HALF) == 2
+    answering.held["aggmodel"].set()
+    address = job.headers["Location"]
+    wait_until(lambda: client.get(address).json["status"] == "done")
+    assert rounds(client) == [FEDAVG, HALF]
+    assert bias(client) == 6.0
+    answering.close()
+
+
+def test_rounds_that_are_aggregated_by_themselves_go_by_it(
+    restart: Callable[..., FlaskClient],
+) -> None:
+    client = restart("auto_aggregate = true")
+    device = ThinDevice(client, "device1")
+    device.status()
+    device.offer()
+    assert choose(client, HALF) == 1
+    device.send(device.update(filled(4.0)))
+    wait_until(lambda: client.get("/models").json["versions"][0]["version"] == 1)
+    assert bias(client) == 2.0
+    assert rounds(client) == [HALF]
+
+
+def test_an_asynchronous_task_has_none_to_choose(
+    restart: Callable[..., FlaskClient],
+) -> None:
+    client = restart('mode = "async"\nasynchronous = { rule = "fedbuff" }')
+    answer = client.post("/strategy", json={"strategy": "fedprox"})
+    assert (answer.status_code, answer.json["type"]) == (409, "urn:fedbell:problem:no-steps")
+    assert "by fedbuff; tasks.toml says by which rule (asynchronous.rule)" in answer.json["detail"]
+    told = client.get("/strategies").json
+    assert (told["mode"], told["in_use"]["title"], told["following"]) == ("async", "FedBuff", None)
+    assert told["in_use"]["parameters"]["buffer_size"] == 10
+    device = ThinDevice(client, "device1")
+    device.status()
+    device.offer()
+    assert HEADER not in client.get("/models/latest", buffered=True).headers
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "name", "told"),
+    [
+        ({"strategy": "fedprx"}, 422, "strategy", "no strategy 'fedprx'; near it: fedprox, fedper"),
+        ({"strategy": "vote"}, 422, "strategy", "no strategy 'vote'; there are fedavg, fedprox"),
+        ({"strategy": "fedprox", "parameters": {"mu": -1}}, 422, "mu", "mu: Input should be"),
+        ({"strategy": "fedprox", "parameters": {"mu": "much"}}, 422, "mu", "mu: Input should be"),
+        ({"strategy": "fedprox", "parameters": {"nu": 1}}, 422, "nu", "no such parameter; it has"),
+        ({"strategy": "fedavg", "parameters": {"mu": 1}}, 422, "mu", "it has: none"),
+        ({"strategy": "fedbn", "parameters": {"layers": []}}, 422, "layers", "layers: "),
+        ({"strategy": "fedbn", "parameters": {"layers": ["a b"]}}, 422, "layers", "number 1: "),
+        ({"strategy": "fedbn", "parameters": {"layers": {}}}, 422, "layers", "layers: "),
+        ({}, 400, "strategy", "strategy: Field required"),
+        ({"strategy": []}, 400, "strategy", "strategy: "),
+        ({"strategy": "fedavg", "parameters": []}, 400, "parameters", "parameters: "),
+        ({"strategy": "fedavg", "mu": 1}, 400, "mu", "mu: there is no such name"),
+        ({"strategy": "x" * 101}, 400, "strategy", "strategy: "),
+    ],
+)
+def test_what_cannot_be_chosen_is_named_and_changes_nothing(
+    device: ThinDevice, state: Path, body: Any, status: int, name: str, told: str
+) -> None:
+    before = snapshot(state)
+    answer = device.client.post("/strategy", json=body)
+    assert (answer.status_code, answer.mimetype) == (status, "application/problem+json")
+    assert told in answer.json["detail"]
+    assert list(answer.json["errors"]) == [name]
+    assert snapshot(state) == before
+    assert goes_by(device.client) == (FEDAVG, None)
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_numbers_have_to_be_finite(device: ThinDevice, number: str) -> None:
+    body = f'{{"strategy": "fedprox", "parameters": {{"mu": {number}}}}}'
+    answer = device.client.post("/strategy", data=body, content_type="application/json")
+    assert (answer.status_code, [*answer.json["errors"]]) == (422, ["mu"])
+    assert goes_by(device.client) == (FEDAVG, None)
+
+
+def test_what_leaves_nothing_to_combine_is_refused_at_once(
+    device: ThinDevice, restart: Callable[..., FlaskClient]
+) -> None:
+    body = {"strategy": "fedper", "parameters": {"layers": ["head/*"]}}
+    answer = device.client.post("/strategy", json=body)
+    assert (answer.status_code, answer.json["type"]) == (409, "urn:fedbell:problem:nothing-shared")
+    assert "head/bias, head/kernel" in answer.json["detail"]
+    assert goes_by(device.client) == (FEDAVG, None)
+    with pytest.raises(ConfigurationError, match=r"tasks\.digits: strategy: FedPer would leave"):
+        restart('strategy = "fedper"\nstrategy_parameters = { layers = ["head/*"] }')
+    assert goes_by(restart()) == (FEDAVG, None)
+
+
+def test_a_strategy_that_is_gone_gives_way_to_what_tasks_toml_says(
+    device: ThinDevice, restart: Callable[..., FlaskClient], state: Path
+) -> None:
+    choose(device.client, PROX)
+    with store_of(state) as connection:
+        connection.execute(text("UPDATE task_strategies SET strategy = 'of_later'"))
+    client = restart()
+    assert goes_by(client) == (FEDAVG, None)
+    assert client.get("/rounds").status_code == 200
+
+
+def test_what_is_too_long_for_a_header_is_told_by_heartbeats(device: ThinDevice) -> None:
+    layers = [f"{number}{'ä' * 100}/*" for number in range(10)]
+    choose(device.client, ("fedper", {"layers": layers}))
+    answer = device.client.get("/models/latest", buffered=True)
+    assert HEADER not in answer.headers
+    told = device.status().json["tasks"]["digits"]["task"]
+    assert told["strategy_parameters"] == {"layers": layers}
+    choose(device.client, ("fedper", {"layers": ["ä/*"]}))
+    header = device.client.get("/models/latest", buffered=True).headers[HEADER]
+    assert header.isascii()
+    assert len(header) < MOST_HEADER_CHARACTERS
+    assert told_to_devices(device.client) == ("fedper", {"layers": ["ä/*"]})
+
+
+def test_unknown_task(client: FlaskClient) -> None:
+    for answer in (
+        client.get("/strategies?task=nothing"),
+        client.post("/strategy?task=nothing", json={"strategy": "fedavg"}),
+    ):
+        assert (answer.status_code, "There are: digits, parcels" in answer.text) == (404, True)
+
+
+@pytest.mark.one_database
+def test_get_tells_the_line_that_is_right(client: FlaskClient) -> None:
+    answer = client.get("/strategy?task=digits")
+    assert (answer.status_code, answer.allow.as_set()) == (405, {"options", "post"})
+    words = shlex.split(answer.json["detail"].partition("Try: ")[2])
+    assert words[:4] == ["curl", "-X", "POST", "http://localhost/strategy?task=digits"]
+    assert words[4:7] == ["-H", "Content-Type: application/json", "-d"]
+    body = json.loads(words[7])
+    assert choose(client, (body["strategy"], body["parameters"])) == 1
+
+
+@pytest.mark.one_database
+def test_a_page_of_another_origin_chooses_nothing(client: FlaskClient) -> None:
+    answer = client.post(
+        "/strategy", data={"strategy": "fedprox"}, headers={"Origin": "http://elsewhere"}
+    )
+    assert answer.status_code == 403
+    assert goes_by(client) == (FEDAVG, None)
+
+
+def test_versions_say_which_strategy_made_them(client: FlaskClient) -> None:
+    answering = AnsweringDevice(client, "device1")
+    for chosen in (FEDAVG, PROX, HALF):
+        choose(client, chosen)
+        client.post("/run_rounds", json={"rounds": 1})
+    assert rounds(client) == [FEDAVG, PROX, HALF]
+    steps = client.get("/rounds/2").json["steps"]["aggregate_models"][""]
+    assert steps["result"]["strategy"] == "fedprox"
+    assert bias(client) == 2.5
+    answering.close()
