@@ -1,6 +1,7 @@
 """Strategies are chosen between rounds: what is in use, what follows, and what a restart keeps."""
 
 import json
+import re
 import shlex
 import threading
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from sqlalchemy import text
 from shared.errors import ConfigurationError
 from shared.federated.aggregation import ASYNCHRONOUS_STRATEGIES, STRATEGIES
 from shared.federated.choice import HEADER, MOST_HEADER_CHARACTERS
-from tests.server import wait_until
+from tests.server import ROOT, wait_until
 
 from .answering_device import AnsweringDevice
 from .conftest import ThinDevice, snapshot, store_of
@@ -394,3 +395,21 @@ def test_versions_say_which_strategy_made_them(client: FlaskClient) -> None:
     assert steps["result"]["strategy"] == "fedprox"
     assert bias(client) == 2.5
     answering.close()
+
+
+@pytest.mark.one_database
+def test_the_documentation_tells_what_works(
+    make_app: Callable[..., APIFlask], tmp_path: Path
+) -> None:
+    page = (ROOT / "docs/strategies.md").read_text(encoding="utf-8")
+    (lines,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    (curl,) = re.findall(r"```sh\n(curl.*?)```", page, re.DOTALL)
+    (answer,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "tasks.toml").write_text(lines)
+    client = make_app().test_client()
+    assert client.get("/strategies").json["in_use"]["parameters"] == {"mu": 0.1}
+    words = shlex.split(curl)
+    path = words[words.index("POST") + 1].removeprefix("http://localhost:8000")
+    body = json.loads(words[words.index("-d") + 1])
+    told = client.post(path, json=body)
+    assert told.json == json.loads(answer) | {"from_round": 1}

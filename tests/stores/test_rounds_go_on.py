@@ -71,6 +71,18 @@ def test_a_round_of_an_earlier_fedbell_goes_on(state: Path) -> None:
     go_on(state)
 
 
+def test_a_round_of_an_earlier_fedbell_ends_by_its_strategy(state: Path) -> None:
+    client = open_client(state, TASKS.replace("seed = 7", 'strategy = "fednova"'))
+    told = client.get("/strategies").get_json()
+    assert (told["in_use"]["strategy"], told["following"]["strategy"]) == ("fedavg", "fednova")
+    assert client.post("/aggregate_models").get_json()["strategy"] == "fedavg"
+    rows = client.get("/rounds").get_json()["rounds"]
+    assert [row["parameters"] for row in rows] == [{}, None, None], "earlier ones noted none"
+    told = client.get("/strategies").get_json()
+    assert (told["in_use"]["strategy"], told["following"]) == ("fednova", None)
+    close(client)
+
+
 def test_it_goes_on_in_postgresql_too(state: Path, empty_postgresql: str) -> None:
     assert move_store(sqlite_url(state), empty_postgresql) > 30
     with pytest.raises(ConfigurationError, match="nothing was copied"):
