@@ -99,11 +99,11 @@ def test_an_update_that_is_replaced_while_it_is_averaged(
     models = app.extensions["fedbell"].models
     plain, calls = models.aggregate, []
 
-    def late(*arguments: Any) -> Any:
+    def late(*arguments: Any, **named: Any) -> Any:
         calls.append(1)
         if len(calls) == 1:
             assert device.send(device.update(filled(5.0))).status_code == 200
-        return plain(*arguments)
+        return plain(*arguments, **named)
 
     monkeypatch.setattr(models, "aggregate", late)
     told = device.client.post("/aggregate_models")
