@@ -12,7 +12,7 @@ from shared.device.offline import offline_start
 from shared.device.store import Store
 from shared.device.tables import InstalledModel, PendingUpdate
 from shared.federated.task import Task
-from shared.federated.weights import open_weights
+from shared.federated.weights import open_arrays
 from shared.web.jobs import JobControl
 
 _TRAINED_ON = "The last update could not be sent: it was trained on, and goes with this one."
@@ -106,7 +106,7 @@ class Starts:
 
     def _from_own(self, row: PendingUpdate, reservation: str) -> Start:
         file = self._store.update_file(row)
-        with open_weights(file) as update:
+        with open_arrays(file) as update:
             sha256 = update.metadata.get("base_sha256")
         counted = row.answer is not None
         trainings = 0 if counted else trainings_of(row)
