@@ -79,7 +79,7 @@ def read(network: Network, store: FeatureStore, directory: Path) -> Split:
     features = store.features(
         network,
         [picture.sha256 for picture in pictures],
-        lambda index: decode(pictures[index].path, network.task.image_size),
+        lambda index: decode(pictures[index].path, network.task.image_size, network.task.channels),
         None,
     )
     labels = np.array([pictures[index].label for index in features.kept], np.int64)

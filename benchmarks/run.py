@@ -36,6 +36,7 @@ BENCHMARKS = {
     "async": (950, 35),
     "backbone_quality": (60, 0),
     "federation_gain": (90, 0),
+    "compression": (280, 25),
 }
 _LAST_LINES = 30
 

@@ -182,12 +182,37 @@ def _async(result: dict[str, Any]) -> str:
     return f"## {title}\n\n![Accuracy against time](async.svg)\n\n{_table(head, rows)}"
 
 
+def _compression(result: dict[str, Any]) -> str:
+    parts = ["## Packed updates: bytes, and test accuracy after some rounds\n"]
+    early = max(1, result["rounds"] // 4)
+    rounds = [f"after {early}", f"after {result['rounds']}"]
+    head = ["packing", "bytes of an update", "of float32", *rounds, "±"]
+    for federation in result["federations"]:
+        packings = federation["packings"]
+        whole = packings["float32"]["update_bytes"]
+        rows = [
+            [
+                name,
+                f"{told['update_bytes']:,.0f}",
+                f"1 / {whole / told['update_bytes']:.1f}",
+                f"{told['accuracy_by_round'][early - 1]:.3f}",
+                f"{told['accuracy']['mean']:.3f}",
+                f"{told['accuracy']['deviation']:.3f}",
+            ]
+            for name, told in packings.items()
+        ]
+        parts.append(f"{federation['name']}, {federation['devices']} devices:\n")
+        parts.append(_table(head, rows))
+    return "\n".join(parts)
+
+
 _SECTIONS = {
     "growth": _growth,
     "async": _async,
     "backbone_throughput": _runtimes,
     "federation_gain": _accuracy,
     "backbone_quality": _quality,
+    "compression": _compression,
 }
 
 

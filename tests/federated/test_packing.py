@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as numpy_strategies
 from pydantic import ValidationError
 from safetensors.numpy import load
 
-from shared.federated.packing import PACKINGS
+from shared.federated.packing import PACKINGS, read_update
 from shared.federated.packing.int8 import BUCKET_NUMBERS
 from shared.federated.policies import CompressionSettings
 from shared.federated.task import Task
@@ -308,6 +308,28 @@ def test_the_base_may_have_further_arrays(method: PackingName) -> None:
     body, _ = packed(weights, base, method)
     back = unpacked(body, method, base, Schema.of(weights))
     assert {name: array.tolist() for name, array in back.items()} == {"shared": [0, 127]}
+
+
+@pytest.mark.parametrize("method", ["none", *METHODS])
+def test_a_device_goes_on_from_its_own_update(method: str, tmp_path: Path) -> None:
+    """Nothing is lost and nothing told twice when a newer update takes the place of one."""
+    base = {"a": np.zeros(4, np.float32), "bn/moving_mean": f32(1)}
+    learned, file = f32(127, 64, 0, 1), tmp_path / "update"
+    first = {"a": base["a"] + learned, "bn/moving_mean": f32(2)}
+    body, owed = packed(first, base, method, fraction=0.25)
+    file.write_bytes(body)
+    start = read_update(file, base, Schema.of(base))
+    assert start["bn/moving_mean"].tolist() == [2]
+    second = start | {"a": start["a"] + learned}
+    body, owed = packed(second, base, method, fraction=0.25, residual=owed)
+    file.write_bytes(body)
+    sent = read_update(file, base, Schema.of(base))["a"]
+    left = owed.get("a", np.zeros(4, np.float32))
+    np.testing.assert_allclose(sent + left, 2 * learned, rtol=1e-3, atol=2 * 254 / 127)
+    if method in {"none", "top_k"}:
+        np.testing.assert_array_equal(sent + left, 2 * learned)
+    with pytest.raises(SchemaMismatch):
+        read_update(file, base, Schema.of({"a": base["a"]}))
 
 
 @pytest.mark.parametrize("method", ["float16", "int8"])

@@ -14,8 +14,16 @@ float32: they are few, and a variance that is rounded below zero would make the 
 """
 
 from shared.federated.packing.methods import PACKINGS
-from shared.federated.packing.packed_update import PackedUpdate
+from shared.federated.packing.packed_update import PackedUpdate, read_update
 from shared.federated.packing.packing import Packed, PackedChange, Packing
 from shared.federated.packing.writing import write_update
 
-__all__ = ["PACKINGS", "Packed", "PackedChange", "PackedUpdate", "Packing", "write_update"]
+__all__ = [
+    "PACKINGS",
+    "Packed",
+    "PackedChange",
+    "PackedUpdate",
+    "Packing",
+    "read_update",
+    "write_update",
+]

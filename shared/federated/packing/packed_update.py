@@ -1,11 +1,13 @@
 """Reading packed updates: nothing in the file is trusted."""
 
+from pathlib import Path
+
 import numpy as np
 
 from shared.federated.names import is_trained
 from shared.federated.packing.methods import PACKINGS
 from shared.federated.packing.packing import MARK, Layout
-from shared.federated.update import PackingName
+from shared.federated.update import PackingName, UpdateHeader
 from shared.federated.weights import (
     Array,
     ArraysFile,
@@ -15,6 +17,7 @@ from shared.federated.weights import (
     Weights,
     WeightsFile,
     joined,
+    open_arrays,
     slot_of,
     streamed,
 )
@@ -60,6 +63,27 @@ class PackedUpdate:
             SchemaMismatch: it lacks an array, or has it with another shape.
         """
         return joined(_Moved(self._change, streamed(base)), self._whole)
+
+
+def read_update(path: Path, base: Weights, schema: Schema) -> dict[str, Array]:
+    """An update, unpacked, in memory: for the device that wrote it, and trains on from it.
+
+    Args:
+        base: the weights of the version that its header names.
+        schema: as :class:`PackedUpdate`; of an update that is not packed too.
+
+    Raises:
+        BadHeader, UnreadableWeights, SchemaMismatch, NotFinite: no device writes what it holds.
+    """
+    with open_arrays(path) as file:
+        packing = UpdateHeader.parse(file.metadata).packing
+        if packing is None:
+            plain = WeightsFile(file)
+            schema.check(plain.schema)
+            return dict(plain)
+        update = PackedUpdate(file, packing, schema)
+        update.check()
+        return dict(update.unpacked(base))
 
 
 class _Moved(StreamedWeights):

@@ -43,8 +43,8 @@ def write_update(
     Args:
         weights: all that the update has; its slots are named SLOT:ARRAY, see
             :func:`~shared.federated.weights.with_slots`.
-        base: the weights that the training started from; it may have further arrays, and needs
-            none of slots.
+        base: the weights of the version that the header names, also where the training went on
+            from others; it may have further arrays, and needs none of slots.
         header: what the file is to say of it; ``packing`` is set here.
         settings: the task's ``compression``.
         seed: of what a packing leaves to chance; another one for each update of each device.
@@ -54,8 +54,10 @@ def write_update(
 
     Returns:
         What this update does not tell: by name an array for each that was packed, float32. Empty
-        where nothing is owed, and with "none". It takes the place of ``residual`` for good once
-        the main server has this update: one that is thrown away has told nothing.
+        where nothing is owed, and with "none". It goes with the file: it takes the place of
+        ``residual`` once the main server has this update, or where a training goes on from what
+        :func:`~shared.federated.packing.read_update` gives. An update that is thrown away has told
+        nothing: then ``residual`` is still owed.
 
     Raises:
         SchemaMismatch: an array is missing in ``base``, or has another shape, or a name that
