@@ -34,13 +34,21 @@ def main() -> None:
         try:
             federation.main.start()
             federation.start_devices()
-            federation.main.do("/run_rounds?task=digits", {"rounds": 5})
+            federation.main.do("/run_rounds?task=digits", {"rounds": 3})
+            _choose(federation, "fedprox", mu=0.1)
+            federation.main.do("/run_rounds?task=digits", {"rounds": 2})
             _upload(federation)
             _take_device_page(browser, federation)
+            _take_strategies(browser, federation)
             _take_comparison(browser, federation)
             _take_control_pages(browser, federation)
         finally:
             federation.close()
+
+
+def _choose(federation: Federation, strategy: str, **parameters: float) -> None:
+    body = {"strategy": strategy, "parameters": parameters}
+    federation.main.do("/strategy?task=digits", body)
 
 
 def _upload(federation: Federation) -> None:
@@ -66,6 +74,12 @@ def _take_device_page(browser: Browser, federation: Federation) -> None:
         page = _open(browser, url, size, "light")
         _take(page, name, size[1] * 2)
         page.close()
+
+
+def _take_strategies(browser: Browser, federation: Federation) -> None:
+    page = _open(browser, f"{federation.main.url}/strategies?task=digits", _DESKTOP, "light")
+    _take(page, "strategies", 1150)
+    page.close()
 
 
 def _take_comparison(browser: Browser, federation: Federation) -> None:
