@@ -26,7 +26,10 @@ class FedDyn(Strategy):
     paper = "Acar et al. 2021, arXiv:2111.04263"
     kind = "average"
 
-    alpha: float = Field(default=0.01, gt=0, le=100, description="α: how strongly losses are bent.")
+    #: With less, α·Δ is below what float32 has.
+    alpha: float = Field(
+        default=0.01, ge=1e-6, le=100, description="α: how strongly losses are bent."
+    )
 
     def combine(
         self, state: ServerState, arrivals: Sequence[Arrival], num_devices: int
