@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from shared.federated.update import Update
 from shared.federated.weights import Array, StreamedWeights, Weights, streamed
 
 #: 128 KiB of float32: with two such blocks of float64 beside it, within a second-level cache.
@@ -74,14 +73,6 @@ class Combined(StreamedWeights):
         for first in range(0, into.size, BLOCK_NUMBERS):
             part = into[first : first + BLOCK_NUMBERS]
             part[:] = self._rule(Blocks(self._sources, name, start + first, part.size))
-
-
-def in_order(updates: Sequence[Update]) -> list[Update]:
-    """Updates in order of device name, those of one device in the order given.
-
-    So the order in which devices' updates arrived changes no bit of a sum.
-    """
-    return sorted(updates, key=lambda update: update.device)
 
 
 def weighted_mean(blocks: Blocks) -> npt.NDArray[np.float64]:

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from shared.federated.aggregation.blocks import Combined, weighted_mean
 from shared.federated.aggregation.state import Arrival, ServerState, with_samples
+from shared.federated.aggregation.streams import mean
 from shared.federated.policies import AsynchronousSettings
 
 
@@ -24,5 +24,5 @@ def fedasync(
     """
     (arrival,) = arrivals
     moves = settings.mixing * arrival.update.weight
-    sources = [(1.0 - moves, state.weights), (moves, arrival.update.weights)]
-    return ServerState(Combined(sources, weighted_mean), with_samples(state, arrivals))
+    weights = mean([state.weights, arrival.update.weights], [1.0 - moves, moves])
+    return ServerState(weights, with_samples(state, arrivals))

@@ -1,13 +1,9 @@
 """FedBuff: a buffer of updates makes a version; each tells what it changed."""
 
 from collections.abc import Sequence
-from itertools import chain
 
-import numpy as np
-import numpy.typing as npt
-
-from shared.federated.aggregation.blocks import Blocks, Combined, Source
 from shared.federated.aggregation.state import Arrival, ServerState, with_samples
+from shared.federated.aggregation.streams import changed
 from shared.federated.policies import AsynchronousSettings
 
 
@@ -29,25 +25,6 @@ def fedbuff(
         The next state, its weights computed as they are read.
     """
     rate = settings.server_learning_rate / len(arrivals)
-    pairs: list[tuple[Source, Source]] = [
-        ((rate * each.update.weight, each.update.weights), (0.0, each.base))
-        for each in sorted(arrivals, key=lambda arrival: arrival.update.device)
-    ]
-    sources = [(1.0, state.weights), *chain.from_iterable(pairs)]
-    return ServerState(Combined(sources, _moved_by_changes), with_samples(state, arrivals))
-
-
-def _moved_by_changes(blocks: Blocks) -> npt.NDArray[np.float64]:
-    """The first source, plus the change of each pair after it: an update, then its base."""
-    walk = iter(blocks)
-    _, server = next(walk)
-    moved = server.astype(np.float64)
-    change = np.empty(blocks.size, np.float64)
-    for share, update in walk:
-        np.copyto(change, update)
-        _, base = next(walk)
-        # Subtracted before it is multiplied: what did not change adds exactly nothing.
-        change -= base
-        change *= share
-        moved += change
-    return moved
+    came = sorted(arrivals, key=lambda arrival: arrival.update.device)
+    weights = changed(state.weights, came, [rate * each.update.weight for each in came])
+    return ServerState(weights, with_samples(state, arrivals))

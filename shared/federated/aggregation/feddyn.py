@@ -27,7 +27,10 @@ class FedDyn(Strategy):
     kind = "average"
     keeps = "how its loss is bent: a number for each trained one"
 
-    alpha: float = Field(default=0.01, gt=0, le=100, description="α: how strongly losses are bent.")
+    #: With less, α·Δ is below what float32 has.
+    alpha: float = Field(
+        default=0.01, ge=1e-6, le=100, description="α: how strongly losses are bent."
+    )
 
     def combine(
         self, state: ServerState, arrivals: Sequence[Arrival], num_devices: int

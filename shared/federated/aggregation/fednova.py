@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from shared.federated.aggregation.state import Arrival, ServerState
 from shared.federated.aggregation.strategy import Strategy, by_samples
-from shared.federated.aggregation.streams import moved, summed_change
+from shared.federated.aggregation.streams import changed
 
 
 class FedNova(Strategy):
@@ -30,4 +30,4 @@ class FedNova(Strategy):
         shares = [samples / total for samples in by_samples(arrivals)]
         usual = sum(share * each for share, each in zip(shares, steps, strict=True))
         factors = [usual * share / each for share, each in zip(shares, steps, strict=True)]
-        return ServerState(moved(state.weights, summed_change(arrivals, factors)))
+        return ServerState(changed(state.weights, arrivals, factors))

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from shared.federated.aggregation.state import Arrival, ServerState
 from shared.federated.aggregation.strategy import Strategy, by_samples
-from shared.federated.aggregation.streams import moved, summed_change
+from shared.federated.aggregation.streams import changed
 from shared.federated.change import change_norm
 from shared.federated.weights import streamed
 
@@ -19,7 +19,8 @@ class QFFL(Strategy):
 
     x ← x + Σ n_i·F_i^q·L_i·Δ_i / Σ n_i·(q·F_i^(q-1)·‖L_i·Δ_i‖² + L_i·F_i^q), where
     Δ_i = x_i - base_i, F_i is the loss before training and L_i one over the device's learning rate
-    (Li et al. 2020, arXiv:1905.10497, algorithm 2, q-FedAvg). With q = 0 it is FedAvg.
+    (Li et al. 2020, arXiv:1905.10497, algorithm 2, q-FedAvg). With q = 0, and one learning rate for
+    all devices, it is FedAvg.
     """
 
     name = "q_ffl"
@@ -44,5 +45,4 @@ class QFFL(Strategy):
             factors.append(samples * loss**self.q * steepness)
             bend = self.q * loss ** (self.q - 1) * (steepness * norm) ** 2
             total += samples * (bend + steepness * loss**self.q)
-        change = summed_change(arrivals, [factor / total for factor in factors])
-        return ServerState(moved(state.weights, change))
+        return ServerState(changed(state.weights, arrivals, [factor / total for factor in factors]))

@@ -1,7 +1,7 @@
 """What a rule that goes on from version to version is given, and what it gives."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from shared.federated.names import is_trained
@@ -28,19 +28,21 @@ class ServerState:
     slots: Mapping[str, Weights] = field(default_factory=dict)
 
     def slot(self, name: str, value: float = 0.0) -> Weights:
-        """A slot, one number for each trained one; where there is none yet, all ``value``."""
-        if name in self.slots:
-            return self.slots[name]
+        """A slot, one number for each trained one; where there is none yet, all ``value``.
+
+        Raises:
+            SchemaMismatch: it is not of these arrays.
+        """
         shapes = [shape for shape in Schema.of(self.weights).shapes if is_trained(shape[0])]
-        return constant(Schema(tuple(shapes)), value)
+        schema = Schema(tuple(shapes))
+        if name not in self.slots:
+            return constant(schema, value)
+        schema.check(Schema.of(self.slots[name]))
+        return self.slots[name]
 
     def of(self, names: Collection[str]) -> Self:
-        """The same of some arrays."""
-        slots = {
-            slot: part(held, [name for name in held if name in names])
-            for slot, held in self.slots.items()
-        }
-        return type(self)(part(self.weights, names), self.kept, slots)
+        """The same with some arrays of the weights; slots are of the trained ones among them."""
+        return replace(self, weights=part(self.weights, names))
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from shared.federated.aggregation.state import Arrival, ServerState, with_sample
 from shared.federated.aggregation.streams import mean
 from shared.federated.names import is_trained
 from shared.federated.update import UpdateFact
-from shared.federated.weights import Schema, Weights, joined, part
+from shared.federated.weights import Schema, Weights, joined, part, with_slots
 
 Kind = Literal["average", "server optimiser", "robust", "personal"]
 
@@ -119,7 +119,7 @@ class Strategy(BaseModel, ABC):
             arrivals: at least one; their updates have the schema of :meth:`update_schema`.
 
         Raises:
-            SchemaMismatch: an update, or its base, has another schema.
+            SchemaMismatch: an update, its base, or a slot has another schema.
             NothingShared
             TooFewUpdates: fewer than this strategy can do with.
         """
@@ -127,10 +127,10 @@ class Strategy(BaseModel, ABC):
         self.check_shares(schema)
         shared = [name for name, _ in schema.shapes if not self.stays(name)]
         combined = shared if self.combines_statistics else [*filter(is_trained, shared)]
-        came = _in_order(arrivals, schema, shared)
-        made = self.combine(
-            state.of(combined), _of(came, combined), max(num_devices, len(arrivals))
-        )
+        came = self._in_order(arrivals, schema)
+        # A device may have sent twice, from two versions: what came late counts too.
+        devices = {arrival.update.device for arrival in came}
+        made = self.combine(state.of(combined), _of(came, combined), max(num_devices, len(devices)))
         averaged = [name for name in shared if name not in combined]
         kept = [name for name, _ in schema.shapes if self.stays(name)]
         weights = joined(
@@ -139,6 +139,14 @@ class Strategy(BaseModel, ABC):
             part(state.weights, kept),
         )
         return ServerState(weights, with_samples(state, arrivals), made.slots)
+
+    def _in_order(self, arrivals: Sequence[Arrival], schema: Schema) -> list[Arrival]:
+        """Checked, and in order of device name; those of one device in the order given."""
+        sent = self.update_schema(schema)
+        for arrival in arrivals:
+            schema.check(Schema.of(arrival.base))
+            sent.check(with_slots(arrival.update.weights, arrival.update.carried).schema)
+        return sorted(arrivals, key=lambda arrival: arrival.update.device)
 
     @classmethod
     def described(cls) -> dict[str, Any]:
@@ -183,15 +191,6 @@ def by_samples(arrivals: Sequence[Arrival]) -> list[float]:
 def weights_of(arrivals: Sequence[Arrival]) -> list[Weights]:
     """What each has sent."""
     return [arrival.update.weights for arrival in arrivals]
-
-
-def _in_order(arrivals: Sequence[Arrival], schema: Schema, shared: Sequence[str]) -> list[Arrival]:
-    """Checked, and in order of device name; those of one device in the order given."""
-    sent = Schema(tuple(shape for shape in schema.shapes if shape[0] in shared))
-    for arrival in arrivals:
-        schema.check(Schema.of(arrival.base))
-        sent.check(Schema.of(arrival.update.weights))
-    return sorted(arrivals, key=lambda arrival: arrival.update.device)
 
 
 def _of(arrivals: Sequence[Arrival], names: Sequence[str]) -> list[Arrival]:

@@ -1,6 +1,6 @@
 """Arithmetic on whole weights, done block by block as the result is read.
 
-What strategies are written with: each function gives weights that cost nothing until they are
+What rules are written with: each function gives weights that cost nothing until they are
 read. Then memory holds one block of each source, however large the network is and however many
 updates there are.
 """
@@ -51,15 +51,23 @@ def mean(weights: Sequence[Weights], shares: Sequence[float]) -> StreamedWeights
 def summed_change(arrivals: Sequence[Arrival], factors: Sequence[float]) -> StreamedWeights:
     """Σ factor · (update - base): what updates have changed, each since its own base.
 
-    What did not change adds exactly nothing. A base that several updates share is read once.
+    Sums are float64, in the order given; what did not change adds exactly nothing. A base that
+    updates one after the other share is read once for them.
     """
-    return _SummedChange(arrivals, factors)
+    return _Remembered(_Sum(arrivals, factors))
 
 
 def mean_change(arrivals: Sequence[Arrival], shares: Sequence[float]) -> StreamedWeights:
     """The mean of what updates have changed, each counting by its share."""
     total = sum(shares)
     return summed_change(arrivals, [share / total for share in shares])
+
+
+def changed(
+    weights: Weights, arrivals: Sequence[Arrival], factors: Sequence[float]
+) -> StreamedWeights:
+    """weights + Σ factor · (update - base), as one sum, see :func:`summed_change`."""
+    return _Sum(arrivals, factors, weights)
 
 
 def moved(weights: Weights, change: Weights, rate: float = 1.0) -> StreamedWeights:
@@ -91,43 +99,55 @@ class _Elementwise(StreamedWeights):
             goal[:] = within_float32(self._function(*blocks))
 
 
-class _SummedChange(StreamedWeights):
-    """Remembers the last block of each thread: what is made of it is often made in two ways."""
+class _Sum(Combined):
+    """What updates have changed, added up; to ``start``, where it is given.
 
-    def __init__(self, arrivals: Sequence[Arrival], factors: Sequence[float]) -> None:
-        groups: dict[int, tuple[Weights, list[tuple[float, Weights]]]] = {}
+    The order of sums is that of the updates, whichever bases they share: so it does not matter
+    to any bit whether two bases of one content are one object.
+    """
+
+    def __init__(
+        self, arrivals: Sequence[Arrival], factors: Sequence[float], start: Weights | None = None
+    ) -> None:
+        sources, self._is_base, base = [], [], None
+        if start is not None:
+            sources, self._is_base = [(1.0, start)], [False]
         for arrival, factor in zip(arrivals, factors, strict=True):
-            group = groups.setdefault(id(arrival.base), (arrival.base, []))
-            group[1].append((factor, arrival.update.weights))
-        # A share of 0 for each base, before the updates that started from it.
-        sources = [
-            source for base, updates in groups.values() for source in [(0.0, base), *updates]
-        ]
-        self._is_base = [
-            is_base
-            for _, updates in groups.values()
-            for is_base in [True, *(False for _ in updates)]
-        ]
-        self._sum = Combined(sources, self._summed)
-        self.schema = self._sum.schema
-        self._last = threading.local()
-
-    def read(self, name: str, start: int, into: Array) -> None:
-        key = name, start, into.size
-        if getattr(self._last, "key", None) == key:
-            into[:] = self._last.block
-            return
-        self._sum.read(name, start, into)
-        self._last.key, self._last.block = key, into.copy()
+            if arrival.base is not base:
+                base = arrival.base
+                sources.append((1.0, base))
+                self._is_base.append(True)
+            sources.append((factor, arrival.update.weights))
+            self._is_base.append(False)
+        super().__init__(sources, self._summed)
 
     def _summed(self, blocks: Blocks) -> npt.NDArray[np.floating]:
-        total = np.zeros(blocks.size, np.float64)
-        change, base = np.empty_like(total), np.empty_like(total)
+        total = np.full(blocks.size, -0.0)  # what added to any number, -0 too, changes no bit
+        change = np.empty(blocks.size, np.float64)
+        base = np.zeros(blocks.size, np.float64)  # of ``start``, which comes before any base
         for is_base, (factor, block) in zip(self._is_base, blocks, strict=True):
             if is_base:
                 np.copyto(base, block)
                 continue
+            # Subtracted before it is multiplied: what did not change adds exactly nothing.
             np.subtract(block, base, out=change)
             change *= factor
             total += change
         return within_float32(total)
+
+
+class _Remembered(StreamedWeights):
+    """Weights whose last block each thread remembers: two slots are often made of one block."""
+
+    def __init__(self, weights: StreamedWeights) -> None:
+        self.schema = weights.schema
+        self._weights = weights
+        self._last = threading.local()
+
+    def read(self, name: str, start: int, into: Array) -> None:
+        key = name, start, into.size
+        if getattr(self._last, "key", None) != key:
+            self._weights.read(name, start, into)
+            self._last.key, self._last.block = key, into.copy()
+        else:
+            into[:] = self._last.block
