@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shared.federated.aggregation import Arrival, ServerState
+from shared.federated.aggregation.state_file import open_state, write_state
 from shared.federated.task import Task, TrainingSettings
 from shared.federated.update import Update, UpdateHeader
 from shared.federated.weights import (
@@ -22,7 +23,6 @@ from shared.federated.weights import (
     apart,
     open_weights,
     read_weights,
-    with_slots,
     write_weights,
 )
 from shared.learning.evaluation import Evaluation, evaluate
@@ -148,8 +148,8 @@ class VirtualFederation:
     def _read_slots(self) -> Mapping[str, Weights]:
         if not self._slots.exists():
             return {}
-        with open_weights(self._slots) as opened:
-            return {name: dict(held) for name, held in apart(opened)[1].items()}
+        with open_state(self._slots) as slots:
+            return {name: dict(held) for name, held in slots.items()}
 
     def _write(self, state: ServerState) -> None:
         metadata = {"version": str(self.version)}
@@ -161,7 +161,7 @@ class VirtualFederation:
         self._slots.unlink(missing_ok=True)
         self._slots = self._folder / f"slots{self.version}"
         if state.slots:
-            write_weights(self._slots, with_slots({}, state.slots))
+            write_state(self._slots, state)
 
 
 def with_strategy(

@@ -19,6 +19,7 @@ from main_server.turns import Turns
 from main_server.uploads import Upload
 from shared.errors import FedbellError
 from shared.federated.aggregation import Arrival, ServerState, Strategy
+from shared.federated.aggregation.state_file import open_state, write_state
 from shared.federated.task import Task
 from shared.federated.update import BadHeader, Update, UpdateHeader
 from shared.federated.weights import (
@@ -26,7 +27,6 @@ from shared.federated.weights import (
     Weights,
     apart,
     open_weights,
-    with_slots,
     write_weights,
 )
 
@@ -154,7 +154,7 @@ class Models:
         before = made_by(base)
         if before is None or before.strategy != rule.name or before.slots is None:
             return {}
-        return apart(files.enter_context(open_weights(self._versions.slots_path(base))))[1]
+        return files.enter_context(open_state(self._versions.slots_path(base)))
 
     def _write_made(
         self, task: Task, number: int, made: ServerState, base: Version
@@ -163,8 +163,7 @@ class Models:
         told, slots = following(task.rule, base), None
         if made.slots:
             slots = self._directory / f"{uuid.uuid4().hex}.part"
-            sha256 = write_weights(slots, with_slots({}, made.slots))
-            told = told.model_copy(update={"slots": sha256})
+            told = told.model_copy(update={"slots": write_state(slots, made)})
         version, file = self.write(
             task, number, made.weights, base.fingerprint, base.backbone, told
         )
