@@ -43,15 +43,21 @@ ROUNDS = 30
 TRAINING_PICTURES, TEST_PICTURES = 10_000, 10_000
 TRAINING = TrainingSettings(epochs=4, batch_size=32, learning_rate=0.05, optimizer="sgd")
 
-#: As ``--tune`` has chosen them.
-STRATEGIES: Mapping[str, dict[str, Any]] = {
-    "fedavg": {},
-    "fedprox": {"mu": 0.01},
-    "scaffold": {},
-    "fednova": {},
-    "feddyn": {"alpha": 0.01},
-    "fedadam": {"server_learning_rate": 0.01},
-    "fedyogi": {"server_learning_rate": 0.01},
+STRATEGIES = ("fedavg", "fedprox", "scaffold", "fednova", "feddyn", "fedadam", "fedyogi")
+#: As ``--tune`` has chosen them; the others have none, or their defaults.
+PARAMETERS: Mapping[str, Mapping[str, dict[str, Any]]] = {
+    "mnist": {
+        "fedprox": {"mu": 0.01},
+        "feddyn": {"alpha": 0.01},
+        "fedadam": {"server_learning_rate": 0.03},
+        "fedyogi": {"server_learning_rate": 0.03},
+    },
+    "cifar10": {
+        "fedprox": {"mu": 0.1},
+        "feddyn": {"alpha": 0.1},
+        "fedadam": {"server_learning_rate": 0.01},
+        "fedyogi": {"server_learning_rate": 0.01},
+    },
 }
 #: What ``--tune`` tries.
 GRID: Mapping[str, list[dict[str, Any]]] = {
@@ -181,7 +187,8 @@ def measure(field: Field, seeds: tuple[int, ...]) -> list[dict[str, Any]]:
     told = []
     for name in DATA_SETS:
         for alpha in ALPHAS:
-            for strategy, parameters in STRATEGIES.items():
+            for strategy in STRATEGIES:
+                parameters = PARAMETERS[name].get(strategy, {})
                 runs = [field.accuracies(name, alpha, seed, strategy, parameters) for seed in seeds]
                 last = [run[-1] for run in runs]
                 told.append(
