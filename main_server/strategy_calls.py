@@ -12,7 +12,7 @@ from main_server.schemas import Strict, TaskQuery
 from main_server.server import MainServer
 from main_server.strategies_told import StrategiesTold, strategies_as_json
 from shared.errors import FedbellError
-from shared.federated.aggregation import NothingShared
+from shared.federated.aggregation import NothingShared, NothingStays
 from shared.federated.choice import BadChoice, Choice
 from shared.federated.strategy_words import parameters_in_words, title_of
 from shared.web.description import gives_json
@@ -98,7 +98,7 @@ def blueprint(server: MainServer) -> APIBlueprint:
         try:
             choice = Choice.checked(json_data.strategy, json_data.parameters)
             number = server.strategies.choose(task, choice)
-        except (BadChoice, NothingShared) as error:
+        except (BadChoice, NothingShared, NothingStays) as error:
             if not is_page(request):
                 raise
             return _page_again(error, json_data)

@@ -17,7 +17,7 @@ from main_server.store.strategy_rows import as_json, choice_of, in_use, note_str
 from main_server.store.tables import ReceivedUpdate, Round, TaskStrategy
 from main_server.store.versions import Versions
 from shared.errors import ConfigurationError
-from shared.federated.aggregation import STRATEGIES, NothingShared
+from shared.federated.aggregation import STRATEGIES, NothingShared, NothingStays
 from shared.federated.choice import BadChoice, Choice
 from shared.federated.strategy_words import in_words
 from shared.federated.task import Task
@@ -88,27 +88,27 @@ class Strategies:
 
         Raises:
             NoSteps: the task is asynchronous.
-            NothingShared: it would leave nothing to combine.
+            NothingShared, NothingStays: it makes no sense for the task's network.
         """
         if task.mode == "async":
             raise no_strategy(task)
-        self._check_shares(task, choice)
+        self._check_network(task, choice)
         with self._database.write() as session:
             return _choose(session, task, session.get_one(TaskStrategy, task.name), choice)
 
     def _check_configured(self, task: Task, choice: Choice) -> None:
         try:
-            self._check_shares(task, choice)
-        except NothingShared as error:
+            self._check_network(task, choice)
+        except (NothingShared, NothingStays) as error:
             raise ConfigurationError(f"tasks.{task.name}: strategy: {error.detail}") from error
 
-    def _check_shares(self, task: Task, choice: Choice) -> None:
-        """Raise NothingShared, as far as there is a version to look at."""
+    def _check_network(self, task: Task, choice: Choice) -> None:
+        """See Strategy.check_network, as far as there is a version to look at."""
         if task.mode == "async" or self._versions.find(task.name, 0) is None:
             return
         file = self._versions.path(self._versions.newest(task.name))
         with suppress(FileNotFoundError), open_weights(file) as weights:
-            choice.rule.check_shares(weights.schema)
+            choice.rule.check_network(weights.schema)
 
 
 def _begin(session: Session, task: Task, told: Choice) -> TaskStrategy:

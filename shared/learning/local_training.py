@@ -82,11 +82,11 @@ def train_for(
 
     Raises:
         NoPictures, TrainingCancelled, TrainingDiverged: nothing was written.
-        NothingShared: the strategy leaves nothing of this network to send.
+        NothingShared, NothingStays: the strategy makes no sense for this network.
     """
     files.keeps.unlink(missing_ok=True)  # of a training that ended amid writing
     rule, base = task.rule, read_weights(files.base)
-    rule.check_shares(Schema.of(base))
+    rule.check_network(Schema.of(base))
     kept = read_kept(rule, files.base, files.kept)
     start = base | dict(kept.get(PERSONAL, {}))
     facts = _measured(rule, network, start, pictures)

@@ -10,7 +10,7 @@ import pytest
 from shared.federated.aggregation.feddyn import FedDyn
 from shared.federated.aggregation.fedprox import FedProx
 from shared.federated.aggregation.scaffold import Scaffold
-from shared.federated.aggregation.strategy import NothingShared
+from shared.federated.aggregation.strategy import NothingShared, NothingStays
 from shared.federated.task import Task, TrainingSettings
 from shared.federated.update import UpdateHeader
 from shared.federated.weights import open_arrays, read_weights, with_slots, write_weights
@@ -267,6 +267,12 @@ def test_the_variate_that_came_with_the_version_is_used(tmp_path: Path) -> None:
 def test_a_strategy_that_would_share_nothing_is_refused(tmp_path: Path) -> None:
     desk = Desk(tmp_path, strategy="fedper")  # it trains its head alone
     with pytest.raises(NothingShared, match="leave all of the network on the devices"):
+        desk.train()
+
+
+def test_a_strategy_that_would_leave_nothing_here_is_refused(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, strategy="fedbn")  # it trains its head alone
+    with pytest.raises(NothingStays, match=r"There are classes/bias, classes/kernel"):
         desk.train()
     assert slots_of(None) == {}
 

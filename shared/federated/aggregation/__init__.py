@@ -28,6 +28,7 @@ from shared.federated.aggregation.staleness import polynomial_weight
 from shared.federated.aggregation.state import NUM_SAMPLES, Arrival, ServerState
 from shared.federated.aggregation.strategy import (
     NothingShared,
+    NothingStays,
     Strategy,
     described_field,
     link_of,
@@ -42,6 +43,7 @@ __all__ = [
     "Arrival",
     "AsynchronousStrategy",
     "NothingShared",
+    "NothingStays",
     "ServerState",
     "Strategy",
     "polynomial_weight",

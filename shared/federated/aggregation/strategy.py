@@ -29,6 +29,13 @@ class NothingShared(FedbellError):
     title = "The strategy leaves nothing to combine"
 
 
+class NothingStays(FedbellError):
+    """A personal strategy that leaves no array of the network on the devices."""
+
+    status = 409
+    title = "The strategy leaves nothing on the devices"
+
+
 class Strategy(BaseModel, ABC):
     """How a round's updates become the next version. Its fields are its parameters.
 
@@ -98,6 +105,10 @@ class Strategy(BaseModel, ABC):
             if is_trained(name)
         ]
         return Schema(tuple(sorted([*shared, *carried])))
+
+    def check_network(self, schema: Schema) -> None:
+        """Raise NothingShared or NothingStays where the strategy makes no sense for a network."""
+        self.check_shares(schema)
 
     def check_shares(self, schema: Schema) -> None:
         """Raise NothingShared where no trained array of a network would be combined."""
