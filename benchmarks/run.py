@@ -37,6 +37,9 @@ BENCHMARKS = {
     "backbone_quality": (60, 0),
     "federation_gain": (90, 0),
     "compression": (280, 25),
+    # What was run before is in NAME.runs.jsonl, and is not run again.
+    "heterogeneity": (3600, 0),
+    "robustness": (3600, 0),
 }
 _LAST_LINES = 30
 

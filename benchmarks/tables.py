@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.report import RESULTS
+from benchmarks.strategy_tables import heterogeneity, robustness
 
 _HEAD = """# What was measured
 
@@ -213,6 +214,8 @@ _SECTIONS = {
     "federation_gain": _accuracy,
     "backbone_quality": _quality,
     "compression": _compression,
+    "heterogeneity": heterogeneity,
+    "robustness": robustness,
 }
 
 
