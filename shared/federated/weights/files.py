@@ -10,9 +10,7 @@ page that stays, and a file that somebody cuts short is an error instead of a SI
 import hashlib
 import json
 import os
-from collections import deque
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
@@ -22,6 +20,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from shared.errors import FedbellError
+from shared.federated.side_by_side import side_by_side
 from shared.federated.weights.durable import EarlyStoring, open_durably
 from shared.federated.weights.schema import Array, Schema, SchemaMismatch, StreamedWeights, Weights
 
@@ -37,9 +36,6 @@ MOST_HEADER_BYTES = 1024 * 1024
 
 #: What one thread makes at a time when weights are written; 1 MiB.
 _PIECE_NUMBERS = 256 * 1024
-
-#: More are no faster: they share the way to the memory.
-_THREADS = min(4, os.cpu_count() or 1)
 
 
 class UnreadableWeights(FedbellError):
@@ -199,13 +195,4 @@ def _pieces(weights: Weights) -> Iterator[Array]:
         weights.read(name, start, numbers)
         return numbers
 
-    with ThreadPoolExecutor(_THREADS) as threads:
-        ahead: deque[Future[Array]] = deque()
-        for name, size in weights.schema.sizes.items():
-            for start in range(0, size, _PIECE_NUMBERS):
-                numbers = min(_PIECE_NUMBERS, size - start)
-                ahead.append(threads.submit(piece, name, start, numbers))
-                if len(ahead) > _THREADS:
-                    yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
+    yield from side_by_side(piece, weights.schema.pieces(_PIECE_NUMBERS))
