@@ -8,6 +8,7 @@ as they arrive.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from shared.federated.aggregation.bulyan import Bulyan
 from shared.federated.aggregation.fedadagrad import FedAdagrad
 from shared.federated.aggregation.fedadam import FedAdam
 from shared.federated.aggregation.fedasync import fedasync
@@ -20,12 +21,19 @@ from shared.federated.aggregation.fednova import FedNova
 from shared.federated.aggregation.fedper import FedPer
 from shared.federated.aggregation.fedprox import FedProx
 from shared.federated.aggregation.fedyogi import FedYogi
+from shared.federated.aggregation.geometric_median import GeometricMedian
+from shared.federated.aggregation.krum import Krum
+from shared.federated.aggregation.median import Median
+from shared.federated.aggregation.multi_krum import MultiKrum
+from shared.federated.aggregation.norm_clipping import NormClipping
 from shared.federated.aggregation.q_ffl import QFFL
+from shared.federated.aggregation.robust import TooFewForStrategy
 from shared.federated.aggregation.running_average import running_average
 from shared.federated.aggregation.scaffold import Scaffold
 from shared.federated.aggregation.staleness import polynomial_weight
 from shared.federated.aggregation.state import NUM_SAMPLES, Arrival, ServerState
 from shared.federated.aggregation.strategy import NothingShared, Strategy
+from shared.federated.aggregation.trimmed_mean import TrimmedMean
 from shared.federated.policies import AsynchronousRule, AsynchronousSettings
 
 __all__ = [
@@ -37,6 +45,7 @@ __all__ = [
     "NothingShared",
     "ServerState",
     "Strategy",
+    "TooFewForStrategy",
     "polynomial_weight",
 ]
 
@@ -54,6 +63,13 @@ STRATEGIES: Mapping[str, type[Strategy]] = {
         FedAdagrad,
         FedAdam,
         FedYogi,
+        Median,
+        TrimmedMean,
+        Krum,
+        MultiKrum,
+        Bulyan,
+        GeometricMedian,
+        NormClipping,
         FedBN,
         FedPer,
     )
