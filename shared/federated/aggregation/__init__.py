@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from shared.federated.aggregation.bulyan import Bulyan
 from shared.federated.aggregation.fedadagrad import FedAdagrad
 from shared.federated.aggregation.fedadam import FedAdam
 from shared.federated.aggregation.fedasync import fedasync
@@ -21,7 +22,13 @@ from shared.federated.aggregation.fednova import FedNova
 from shared.federated.aggregation.fedper import FedPer
 from shared.federated.aggregation.fedprox import FedProx
 from shared.federated.aggregation.fedyogi import FedYogi
+from shared.federated.aggregation.geometric_median import GeometricMedian
+from shared.federated.aggregation.krum import Krum
+from shared.federated.aggregation.median import Median
+from shared.federated.aggregation.multi_krum import MultiKrum
+from shared.federated.aggregation.norm_clipping import NormClipping
 from shared.federated.aggregation.q_ffl import QFFL
+from shared.federated.aggregation.robust import TooFewForStrategy
 from shared.federated.aggregation.running_average import running_average
 from shared.federated.aggregation.scaffold import Scaffold
 from shared.federated.aggregation.staleness import polynomial_weight
@@ -34,6 +41,7 @@ from shared.federated.aggregation.strategy import (
     link_of,
     told_in,
 )
+from shared.federated.aggregation.trimmed_mean import TrimmedMean
 from shared.federated.policies import AsynchronousRule, AsynchronousSettings
 
 __all__ = [
@@ -46,6 +54,7 @@ __all__ = [
     "NothingStays",
     "ServerState",
     "Strategy",
+    "TooFewForStrategy",
     "polynomial_weight",
 ]
 
@@ -63,6 +72,13 @@ STRATEGIES: Mapping[str, type[Strategy]] = {
         FedAdagrad,
         FedAdam,
         FedYogi,
+        Median,
+        TrimmedMean,
+        Krum,
+        MultiKrum,
+        Bulyan,
+        GeometricMedian,
+        NormClipping,
         FedBN,
         FedPer,
     )

@@ -132,7 +132,7 @@ class Strategy(BaseModel, ABC):
         Raises:
             SchemaMismatch: an update, its base, or a slot has another schema.
             NothingShared
-            TooFewUpdates: fewer than this strategy can do with.
+            TooFewForStrategy: this strategy cannot do with so few.
         """
         schema = Schema.of(state.weights)
         self.check_shares(schema)

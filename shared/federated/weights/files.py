@@ -1,14 +1,12 @@
 """Weights as safetensors files: float32 arrays, read and written piece by piece."""
 
-import os
-from collections import deque
 from collections.abc import Collection, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
+from shared.federated.side_by_side import side_by_side
 from shared.federated.weights.arrays import ArraysFile, Stored, open_arrays, write_arrays
 from shared.federated.weights.schema import Array, Schema, SchemaMismatch, StreamedWeights, Weights
 
@@ -16,9 +14,6 @@ _DTYPE = "F32"
 
 #: What one thread makes at a time when weights are written; 1 MiB.
 _PIECE_NUMBERS = 256 * 1024
-
-#: More are no faster: they share the way to the memory.
-_THREADS = min(4, os.cpu_count() or 1)
 
 
 class WeightsFile(StreamedWeights):
@@ -102,13 +97,4 @@ def _pieces(weights: Weights) -> Iterator[Array]:
         weights.read(name, start, numbers)
         return numbers
 
-    with ThreadPoolExecutor(_THREADS) as threads:
-        ahead: deque[Future[Array]] = deque()
-        for name, size in weights.schema.sizes.items():
-            for start in range(0, size, _PIECE_NUMBERS):
-                numbers = min(_PIECE_NUMBERS, size - start)
-                ahead.append(threads.submit(piece, name, start, numbers))
-                if len(ahead) > _THREADS:
-                    yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
+    yield from side_by_side(piece, weights.schema.pieces(_PIECE_NUMBERS))

@@ -60,6 +60,16 @@ class Schema:
         """How many numbers each array holds, in order of name."""
         return {name: math.prod(shape) for name, shape in self.shapes}
 
+    def pieces(self, most: int) -> Iterator[tuple[str, int, int]]:
+        """All numbers, in order of name and in C order, in pieces of at most ``most``.
+
+        Returns:
+            Of each piece the array's name, where in it the piece begins, and how long it is.
+        """
+        for name, size in self.sizes.items():
+            for start in range(0, size, most):
+                yield name, start, min(most, size - start)
+
     def fingerprint(self, backbone: str) -> str:
         """SHA-256, in hex, over this schema and the backbone's own SHA-256.
 
@@ -120,12 +130,11 @@ class StreamedWeights(Mapping[str, Array], ABC):
     def check_finite(self) -> None:
         """Raise NotFinite, naming the first array that holds NaN or infinity."""
         block: Array = np.empty(_CHECKED_AT_ONCE, np.float32)
-        for name, size in self.schema.sizes.items():
-            for start in range(0, size, block.size):
-                part = block[: size - start]
-                self.read(name, start, part)
-                if not np.isfinite(part).all():
-                    raise NotFinite(
-                        f"{name} holds NaN or infinity. The training diverged: "
-                        "train again with a lower learning rate."
-                    )
+        for name, start, size in self.schema.pieces(block.size):
+            part = block[:size]
+            self.read(name, start, part)
+            if not np.isfinite(part).all():
+                raise NotFinite(
+                    f"{name} holds NaN or infinity. The training diverged: "
+                    "train again with a lower learning rate."
+                )
