@@ -46,6 +46,13 @@ SEED = 1
 #: Robust rules are told to stand three of ten where they can be told; their defaults otherwise.
 STRATEGIES: Mapping[str, dict[str, Any]] = {
     "fedavg": {},
+    "median": {},
+    "trimmed_mean": {"trim": 0.3},
+    "krum": {"byzantine": 3},
+    "multi_krum": {"byzantine": 3},
+    "bulyan": {},
+    "geometric_median": {},
+    "norm_clipping": {},
     "fedprox": {},
     "fednova": {},
     "scaffold": {},
@@ -55,13 +62,6 @@ STRATEGIES: Mapping[str, dict[str, Any]] = {
     "fedadagrad": {},
     "fedadam": {},
     "fedyogi": {},
-    "median": {},
-    "trimmed_mean": {"trim": 0.3},
-    "krum": {"byzantine": 3},
-    "multi_krum": {"byzantine": 3},
-    "bulyan": {},
-    "geometric_median": {},
-    "norm_clipping": {},
 }
 #: Robust ones, of which the goal speaks.
 ROBUST = ("median", "trimmed_mean", "krum", "multi_krum", "bulyan", "geometric_median")
@@ -107,11 +107,12 @@ def run(data: Data, strategy: str, attack: str, poisoned: int, work: Path, round
     return {"accuracies": accuracies}
 
 
-def measure(name: str, data: Data, runs: Runs, work: Path, rounds: int) -> list[dict[str, Any]]:
+def measure(every: Mapping[str, Data], runs: Runs, work: Path, rounds: int) -> list[dict[str, Any]]:
     told = []
+    cases = [("none", 0), *((attack, number) for number in POISONED for attack in ATTACKS)]
     for strategy, parameters in STRATEGIES.items():
-        for poisoned in (0, *POISONED):
-            for attack in ATTACKS if poisoned else ("none",):
+        for name, data in every.items():
+            for attack, poisoned in cases:
                 settings = {
                     "task": name,
                     "strategy": strategy,
@@ -163,8 +164,6 @@ def main() -> None:
     make_deterministic(1)
     rounds = 2 if called.quick else ROUNDS
     runs = Runs(called.results / "robustness.runs.jsonl")
-    told: list[dict[str, Any]] = []
-    pictures = {}
     ram = Path("/dev/shm")  # noqa: S108 - files are fsynced, which a disk takes its time for
     with tempfile.TemporaryDirectory(dir=ram if ram.is_dir() else None) as folder:
         work = Path(folder)
@@ -177,13 +176,18 @@ def main() -> None:
         elif not called.quick:
             write_doorbell(work / "dataset")
             tasks["doorbell"] = doorbell_task(), weights.parent
-        for name, (task, backbones) in tasks.items():
-            data = open_data(task, work / "dataset", backbones, work)
-            pictures[name] = {
-                "training_pictures": len(data.training.labels),
-                "test_pictures": len(data.test.labels),
-            }
-            told += measure(name, data, runs, work, rounds)
+        every = {
+            name: open_data(task, work / "dataset", backbones, work)
+            for name, (task, backbones) in tasks.items()
+        }
+        told = measure(every, runs, work, rounds)
+    pictures = {
+        name: {
+            "training_pictures": len(data.training.labels),
+            "test_pictures": len(data.test.labels),
+        }
+        for name, data in every.items()
+    }
     called.save(
         {
             "settings": {
