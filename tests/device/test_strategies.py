@@ -26,6 +26,8 @@ STRATEGIES = {
     "q_ffl": "q = 0.5",
     "fedavgm": "momentum = 0.5",
     "fedadam": "server_learning_rate = 0.005",
+    "median": "",
+    "multi_krum": "",
     "fedper": 'layers = ["classes/*"]',
 }
 #: How their updates are packed; the others are not.
