@@ -20,6 +20,7 @@ from main_server.uploads import Upload
 from shared.errors import FedbellError
 from shared.federated.aggregation import Arrival, ServerState, Strategy
 from shared.federated.aggregation.state_file import open_state, write_state
+from shared.federated.names import check_array
 from shared.federated.task import Task
 from shared.federated.update import BadHeader, Update, UpdateHeader
 from shared.federated.weights import (
@@ -27,6 +28,7 @@ from shared.federated.weights import (
     Weights,
     apart,
     open_weights,
+    part,
     write_weights,
 )
 
@@ -79,6 +81,8 @@ class Models:
                 raise SchemaMismatch(f"The file is not of task {task.name}.")
             if not re.fullmatch(r"[0-9a-f]{64}", backbone):
                 raise BadHeader("backbone: a SHA-256 in hex is missing.")
+            for name in offered:
+                check_array(name)
             fingerprint = offered.schema.fingerprint(backbone)
             if offered.metadata.get("fingerprint") != fingerprint:
                 raise BadHeader("fingerprint: it is not that of these weights and backbone.")
@@ -141,7 +145,8 @@ class Models:
                 for update in updates
             ]
             if unchanged:
-                arrivals.append(Arrival(Update("", sum(unchanged.values()), weights), weights))
+                shared = part(weights, [name for name in weights if not rule.stays(name)])
+                arrivals.append(Arrival(Update("", sum(unchanged.values()), shared), weights))
             state = ServerState(weights, slots=self._slots(files, rule, base))
             made = rule.next(state, arrivals, num_devices)
             version, file, slots = self._write_made(task, newest.version + 1, made, base)

@@ -100,6 +100,23 @@ def test_one_update_moves_the_model_by_its_share(
     assert "aggregates by itself" in too_late.json["detail"]
 
 
+def test_layers_that_stay_are_nothing_that_a_silent_device_counts_with(
+    open_client: Callable[..., FlaskClient],
+    make_devices: Callable[[FlaskClient], list[AnsweringDevice]],
+) -> None:
+    client = open_client()
+    first, second = make_devices(client)
+    second.num_samples = 30
+    second.beat()
+    chosen = {"strategy": "fedper", "parameters": {"layers": ["*/bias"]}}
+    assert client.post("/strategy?task=digits", json=chosen).status_code == 200
+    kernel = initial_weights()["head/kernel"]
+    assert first.send(first.update({"head/kernel": kernel + 1})).status_code == 200
+    assert distributed(client)["unchanged"] == {"device2": 30}
+    np.testing.assert_allclose(newest(client)["head/kernel"], kernel + 10 / 40, rtol=1e-6)
+    np.testing.assert_array_equal(newest(client)["head/bias"], initial_weights()["head/bias"])
+
+
 def test_with_all_updates_it_is_the_mean_of_them(
     open_client: Callable[..., FlaskClient],
     make_devices: Callable[[FlaskClient], list[AnsweringDevice]],

@@ -476,3 +476,16 @@ def test_other_problems_with_each_heartbeat_fill_no_log(
     monkeypatch.setattr(time, "time", lambda: later)
     tell("5 is broken")
     assert len(told()) == 3
+
+
+@pytest.mark.parametrize("name", ["control:kernel", "kernel@scales"])
+def test_a_first_version_whose_arrays_are_called_like_what_goes_with_one(
+    client: FlaskClient, name: str
+) -> None:
+    device = ThinDevice(client, "device1")
+    device.status()
+    answer = device.offer({name: np.zeros(3, np.float32)})
+    assert answer.status_code == 422
+    assert answer.json["type"] == "urn:fedbell:problem:bad-array-name"
+    assert name in answer.json["detail"]
+    assert device.offer().status_code == 201

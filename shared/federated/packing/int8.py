@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from shared.federated.packing.packing import MARK, Layout, Packed, PackedChange, Packing
+from shared.federated.names import MARK
+from shared.federated.packing.packing import Layout, Packed, PackedChange, Packing
 from shared.federated.policies import CompressionSettings
 from shared.federated.weights import (
     Array,

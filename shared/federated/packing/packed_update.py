@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from shared.federated.names import is_trained
+from shared.federated.names import MARK, is_trained
 from shared.federated.packing.methods import PACKINGS
-from shared.federated.packing.packing import MARK, Layout
+from shared.federated.packing.packing import Layout
 from shared.federated.update import PackingName, UpdateHeader
 from shared.federated.weights import (
     Array,

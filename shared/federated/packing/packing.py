@@ -11,9 +11,6 @@ from shared.federated.policies import CompressionSettings
 from shared.federated.update import PackingName
 from shared.federated.weights import Array, ArraysFile, Schema, StreamedWeights, Weights
 
-#: Between an array's name and what belongs to it in a file: Keras has no such sign in its paths.
-MARK = "@"
-
 #: What a file has, by name: the dtype, a name of DTYPES, and the shape. None: any length.
 Layout = Mapping[str, tuple[str, tuple[int | None, ...]]]
 

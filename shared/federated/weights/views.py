@@ -4,10 +4,8 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
+from shared.federated.names import SLOT
 from shared.federated.weights.schema import Array, Schema, StreamedWeights, Weights
-
-#: Between a slot's name and an array's: Keras has no such sign in its paths.
-_SLOT = ":"
 
 
 def streamed(weights: Weights) -> StreamedWeights:
@@ -33,7 +31,7 @@ def constant(schema: Schema, value: float) -> StreamedWeights:
 def with_slots(weights: Weights, slots: Mapping[str, Weights]) -> StreamedWeights:
     """Weights and what goes with them in one file: each slot's arrays are named SLOT:ARRAY."""
     renamed = [
-        _Renamed(streamed(held), {f"{slot}{_SLOT}{name}": name for name in held})
+        _Renamed(streamed(held), {f"{slot}{SLOT}{name}": name for name in held})
         for slot, held in slots.items()
     ]
     return joined(weights, *renamed)
@@ -41,7 +39,7 @@ def with_slots(weights: Weights, slots: Mapping[str, Weights]) -> StreamedWeight
 
 def slot_of(array: str) -> str:
     """The slot that an array is of, by its name in one file with all; empty: it is a weight."""
-    slot, sign, _ = array.partition(_SLOT)
+    slot, sign, _ = array.partition(SLOT)
     return slot if sign else ""
 
 
@@ -51,7 +49,7 @@ def apart(weights: Weights) -> tuple[StreamedWeights, dict[str, StreamedWeights]
     plain: dict[str, str] = {}
     slots: dict[str, dict[str, str]] = {}
     for name in every:
-        slot, sign, array = name.partition(_SLOT)
+        slot, sign, array = name.partition(SLOT)
         if sign:
             slots.setdefault(slot, {})[array] = name
         else:
