@@ -13,7 +13,7 @@ from main_server.schemas import PageQuery, RoundsTold, RoundTold, TaskQuery, Upd
 from main_server.server import MainServer
 from main_server.store.refused_updates import refused_in
 from main_server.store.rests import wake
-from main_server.store.tables import DeviceStep, Round
+from main_server.store.tables import DeviceStep, Evaluation, Round
 from shared.web.description import gives_json
 from shared.web.problems import NotFound, is_page
 
@@ -82,6 +82,13 @@ def _updates(row: Round) -> dict[str, dict[str, Any]]:
         shown = {name: getattr(update, name) for name in UpdateTold.model_fields}
         told.setdefault(update.device, []).append(shown)
     return {name: each[-1] | {"further": each[:-1]} for name, each in told.items()}
+
+
+def _evaluation(row: Evaluation) -> dict[str, Any]:
+    """How well a version did on a device; personal numbers only where there are some."""
+    told = {name: getattr(row, name) for name in ("accuracy", "loss", "num_samples", "confusion")}
+    personal = {name: getattr(row, name) for name in ("personal_accuracy", "personal_loss")}
+    return told | {name: value for name, value in personal.items() if value is not None}
 
 
 def steps_as_json(steps: Sequence[DeviceStep]) -> dict[str, dict[str, dict[str, Any]]]:
@@ -217,17 +224,7 @@ def blueprint(server: MainServer) -> APIBlueprint:
         )
         following = server.rounds.get(task.name, number + 1)
         return rounds_as_json(server, [row])[0] | {
-            "evaluations": {
-                each.device: {
-                    "accuracy": each.accuracy,
-                    "loss": each.loss,
-                    "num_samples": each.num_samples,
-                    "personal_accuracy": each.personal_accuracy,
-                    "personal_loss": each.personal_loss,
-                    "confusion": each.confusion,
-                }
-                for each in per_device
-            },
+            "evaluations": {each.device: _evaluation(each) for each in per_device},
             "steps": steps_as_json(server.round_steps.of_round(task.name, number)),
             "refused": refused_in(server.database, row, following.started if following else None),
         }

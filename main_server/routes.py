@@ -19,6 +19,7 @@ ROUTES: Routes = {
     "devices.offer_initial": Who.DEVICE,
     "devices.read_latest": Who.DEVICE_OR_VIEWER,
     "devices.read_version": Who.DEVICE_OR_VIEWER,
+    "devices.read_sent": Who.DEVICE_OR_VIEWER,
     "tokens.change_token": Who.DEVICE,
     "tokens.revoke_token": Who.OPERATOR,
     "tokens.rotate_token": Who.OPERATOR,

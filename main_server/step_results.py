@@ -46,7 +46,11 @@ def without_confusion(answer: Mapping[str, Any]) -> dict[str, Any]:
     evaluation = answer.get("evaluation")
     if not evaluation:
         return dict(answer)
-    kept = {name: value for name, value in evaluation.items() if name != "confusion"}
+    kept = {
+        name: value
+        for name, value in evaluation.items()
+        if name != "confusion" and value is not None
+    }
     return {**answer, "evaluation": kept}
 
 

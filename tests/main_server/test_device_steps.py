@@ -143,7 +143,7 @@ def test_what_a_killed_server_was_at_has_failed(
 def test_an_aggregation_that_fails_is_told_with_its_reason(
     client: FlaskClient, server: MainServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: Any) -> None:
+    def full(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device")
 
     client.post("/modeltrain")

@@ -16,7 +16,7 @@ from .conftest import ThinDevice
 from .page import Element, Page, look
 
 STEPS = ("modeltrain", "sendmodel", "aggregate_models", "send_model_clients")
-PARTS = {"glance", "round", "run", "devices", "history", "curves", "log"}
+PARTS = {"glance", "round", "run", "devices", "history", "curves", "task", "log"}
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_a_round_step_by_step(client: FlaskClient, devices: list[AnsweringDevice
     page = look(client)
     assert primary(page) == ["send_model_clients"]
     assert (
-        "version 1 of 2 updates, 20 samples, by fedavg"
+        "version 1 of 2 updates, 20 samples, by FedAvg"
         in (rows(page, "aggregate_models")["Main server"])
     )
     assert "not sent out yet" in page.one(id="round").text

@@ -35,7 +35,7 @@ def test_rounds_promoted_versions_and_what_can_be_done_with_them(client: FlaskCl
     table = page.one(id="history").one("table", class_="rounds-table")
     lines = [line.text for line in table.one("tbody").all("tr")]
     assert lines[0].startswith("– – – 1 → 3 promoted the weights of version 1 again")
-    assert lines[1].startswith("3 – – 2 → … abandoned none fedavg")
+    assert lines[1].startswith("3 – – 2 → … abandoned none FedAvg")
     assert lines[2].startswith("2 75.0 % 0.500 1 → 2 distributed device1 (10), device2 (10)")
     links = {link.text: link.attributes["href"] for link in table.one(id="round-2").all("a")}
     assert links == {

@@ -105,7 +105,7 @@ def test_two_rounds_side_by_side(grown: ThinDevice) -> None:
     assert whole["Samples"] == ["10", "40", "+30 more"]
     assert whole["Received"][2].startswith("+")
     assert whole["Received"][2].endswith("kB more")
-    assert whole["Strategy"] == ["fedavg", "fedavg", "the same"]
+    assert whole["Strategy"] == ["FedAvg", "FedAvg", "the same"]
     assert whole["Versions"] == ["0 → 1", "1 → 2", ""]
     assert told["On each device"][1:] == [
         ["device1"],
