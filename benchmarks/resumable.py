@@ -19,7 +19,10 @@ class Runs:
         self._known: dict[str, dict[str, Any]] = {}
         if file.exists():
             for line in file.read_text().splitlines():
-                told = json.loads(line)
+                try:
+                    told = json.loads(line)
+                except ValueError:  # broken off as it was written
+                    continue
                 self._known[_key(told["settings"])] = told
         #: Of all runs that were asked for, in the order of asking.
         self.asked: list[dict[str, Any]] = []

@@ -131,7 +131,10 @@ def _weights(
         OtherStrategy: it was trained for another one.
         SchemaMismatch, BadHeader: it was not, and is wrong all the same.
     """
+    is_for_it = (header.strategy or "fedavg") == rule.key
     try:
+        if rule.keeps and not is_for_it:
+            raise SchemaMismatch(f"{rule.title} needs updates that were trained for it.")
         missing = [fact for fact in rule.needs if fact not in header.told]
         if missing:
             raise BadHeader(f"{missing[0]}: {rule.title} needs it, and it is missing.")
@@ -142,7 +145,7 @@ def _weights(
             return plain
         packed = PackedUpdate(file, header.packing, schema)
     except (SchemaMismatch, BadHeader) as error:
-        if (header.strategy or "fedavg") == rule.key:
+        if is_for_it:
             raise
         raise OtherStrategy(
             f"The update was trained for {header.strategy or 'fedavg'}, and the round is one of "

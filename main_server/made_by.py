@@ -31,6 +31,12 @@ class MadeBy(BaseModel):
         rule = STRATEGIES.get(self.strategy)
         return bool(self.slots and rule and rule.sends)
 
+    @property
+    def is_shared_with_devices(self) -> bool:
+        """Whether what the main server keeps belongs to what devices keep."""
+        rule = STRATEGIES.get(self.strategy)
+        return bool(self.slots and rule and rule.keeps)
+
     def metadata(self) -> dict[str, str]:
         """What the version's file tells devices of it."""
         told = {"strategy": self.strategy, "began": str(self.began)}

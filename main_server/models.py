@@ -199,6 +199,9 @@ class Models:
             )
         try:
             told, slots = made_by(source), None
+            if told is not None and told.is_shared_with_devices:
+                # What devices keep has gone on meanwhile: both begin anew.
+                told = told.model_copy(update={"began": newest.version + 1, "slots": None})
             if told is not None and told.slots is not None:
                 slots = self._directory / f"{uuid.uuid4().hex}.part"
                 with open_weights(self._versions.slots_path(source)) as kept:
@@ -272,4 +275,5 @@ def _opened(files: ExitStack, path: Path, row: ReceivedUpdate) -> Update:
     weights, carried = apart(file)
     told = UpdateHeader.parse(file.metadata).told
     weight = 1.0 if row.weight is None else row.weight
-    return Update(row.device, row.num_samples, weights, weight, told, carried)
+    # The number of an update in a round is how stale it is.
+    return Update(row.device, row.num_samples, weights, weight, told, carried, row.number)

@@ -17,7 +17,7 @@ from main_server.store.strategy_rows import as_json, choice_of, in_use, note_str
 from main_server.store.tables import ReceivedUpdate, Round, TaskStrategy
 from main_server.store.versions import Versions
 from shared.errors import ConfigurationError
-from shared.federated.aggregation import STRATEGIES, NothingShared, NothingStays
+from shared.federated.aggregation import STRATEGIES, NothingShared, NothingStays, Strategy
 from shared.federated.choice import BadChoice, Choice
 from shared.federated.strategy_words import in_words
 from shared.federated.task import Task
@@ -64,7 +64,7 @@ class Strategies:
             found = {row.task: row for row in session.execute(query)}
         return {
             name: Choice(found[name].strategy, found[name].parameters).applied(task)
-            if name in found
+            if name in found and task.mode == "sync"
             else task
             for name, task in tasks.items()
         }
@@ -134,7 +134,7 @@ def _choose(
     before = now if row.following is None else choice_of(row.following)
     if choice == now:
         row.following = None
-    elif newest is not None and task.mode == "sync" and _has_updates(session, newest):
+    elif newest is not None and task.mode == "sync" and _ends_as_it_began(session, newest, choice):
         row.following = as_json(choice)
         number += 1
     else:
@@ -146,6 +146,25 @@ def _choose(
         told = f"strategy {words}: from round {number} on"
         record(session, "strategy_chosen", f"{told}, {why}" if why else told, task=task.name)
     return number
+
+
+def _ends_as_it_began(session: Session, row: Round, choice: Choice) -> bool:
+    """Whether a round is open, and its updates are for the strategy that it began with.
+
+    Not where they are too few for that one, while the chosen one can combine them: the round could
+    never end.
+    """
+    if not _has_updates(session, row):
+        return False
+    now = _rule(session, row.task)
+    came = len({update.device for update in row.updates})
+    is_stuck = came < now.least_updates()
+    return not (is_stuck and now.takes_any_update and choice.rule.takes_any_update)
+
+
+def _rule(session: Session, task: str) -> Strategy:
+    row = session.get_one(TaskStrategy, task)
+    return Choice(row.strategy, row.parameters).rule
 
 
 def _has_updates(session: Session, row: Round) -> bool:

@@ -12,6 +12,8 @@ from shared.federated.task import Task
 
 def in_use(session: Session, task: Task) -> Task:
     """The task with the strategy that is in use now, whichever it had when it was read."""
+    if task.mode == "async":  # it may have been chosen before the task was asynchronous
+        return task
     row = session.get(TaskStrategy, task.name)
     return task if row is None else Choice(row.strategy, row.parameters).applied(task)
 

@@ -72,7 +72,7 @@ class Steps:
             version = start.version
             settings = TrainingSettings(**task.training.model_dump() | choice)
             file, keeps = (self._store.new_file("updates", task.name) for _ in range(2))
-            kept = self._store.kept_for(task, version)
+            kept = self._store.kept_for(task, version, goes_on=start.base == "own")
             sequence = self._store.next_sequence(task.name)
             asked = time.time()  # what is labelled anew from here on is not marked
             new = self._uploads.untrained(task)

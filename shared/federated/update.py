@@ -135,6 +135,7 @@ class Update:
         told: what else its header tells, see :data:`UpdateFact`; as much as its strategy needs.
         carried: what it brings besides weights, by slot: how a control variate changed, say. Each
             has the names and shapes of the trained arrays.
+        staleness: how many versions older its base is than the round's.
     """
 
     device: str
@@ -143,6 +144,7 @@ class Update:
     weight: float = 1.0
     told: Mapping[UpdateFact, float] = field(default_factory=dict)
     carried: Mapping[str, Weights] = field(default_factory=dict)
+    staleness: int = 0
 
     def of(self, names: Collection[str]) -> Self:
         """The same of some arrays."""

@@ -25,6 +25,7 @@ from shared.learning.local.kept import (
     PERSONAL,
     RESIDUAL,
     Files,
+    personal_of,
     read_kept,
     slots_of,
     write_kept,
@@ -88,7 +89,7 @@ def train_for(
     rule, base = task.rule, read_weights(files.base)
     rule.check_network(Schema.of(base))
     kept = read_kept(rule, files.base, files.kept)
-    start = base | dict(kept.get(PERSONAL, {}))
+    start = base | personal_of(rule, kept)
     facts = _measured(rule, network, start, pictures)
     network.load(files.own_weights() if files.goes_on else start)
     part, begun = local_part(rule), Begun(_trained(base), kept, slots_of(files.sent))

@@ -1,5 +1,7 @@
 """Robust rules, against numbers worked out by hand; and what they refuse."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from pydantic import ValidationError
@@ -241,3 +243,20 @@ def test_parameters_without_a_meaning_are_refused(
 ) -> None:
     with pytest.raises(ValidationError):
         strategy.model_validate(parameters)
+
+
+@pytest.mark.parametrize("strategy", ROBUST)
+def test_a_device_has_one_vote_however_many_updates_of_it_came_late(
+    strategy: type[Strategy],
+) -> None:
+    def sent(number: float, device: str, staleness: int = 0) -> Arrival:
+        arrival = came([number], device=device, base=[0.0])
+        return Arrival(replace(arrival.update, staleness=staleness), arrival.base)
+
+    honest = [sent(1.0 + number / 100, f"device{number}") for number in range(7)]
+    stale = [sent(1000.0 + number, "liar", number) for number in range(11)]
+    now = state(0.0)
+    many = strategy().next(now, [*honest, *stale], 8)
+    one = strategy().next(now, [*honest, stale[0]], 8)
+    np.testing.assert_array_equal(many.weights["a"], one.weights["a"])
+    assert many.weights["a"][0] < 200

@@ -12,6 +12,7 @@ from safetensors.numpy import load
 
 from main_server import create_app
 from main_server.settings import MainServerSettings
+from shared.federated.aggregation.fedper import FedPer
 from shared.web.locks import try_lock
 from tests.federation import TASKS, Federation
 from tests.server import wait_until
@@ -111,7 +112,9 @@ def test_layers_that_stay_are_nothing_that_a_silent_device_counts_with(
     chosen = {"strategy": "fedper", "parameters": {"layers": ["*/bias"]}}
     assert client.post("/strategy?task=digits", json=chosen).status_code == 200
     kernel = initial_weights()["head/kernel"]
-    assert first.send(first.update({"head/kernel": kernel + 1})).status_code == 200
+    key = FedPer(layers=("*/bias",)).key
+    sent = first.update({"head/kernel": kernel + 1}, strategy=key)
+    assert first.send(sent).status_code == 200
     assert distributed(client)["unchanged"] == {"device2": 30}
     np.testing.assert_allclose(newest(client)["head/kernel"], kernel + 10 / 40, rtol=1e-6)
     np.testing.assert_array_equal(newest(client)["head/bias"], initial_weights()["head/bias"])

@@ -267,6 +267,8 @@ def test_rounds_that_are_aggregated_by_themselves_go_by_it(
 def test_an_asynchronous_task_has_none_to_choose(
     restart: Callable[..., FlaskClient],
 ) -> None:
+    before = restart("")
+    choose(before, ("scaffold", {}))  # which is over as soon as the task is asynchronous
     client = restart('mode = "async"\nasynchronous = { rule = "fedbuff" }')
     answer = client.post("/strategy", json={"strategy": "fedprox"})
     assert (answer.status_code, answer.json["type"]) == (409, "urn:fedbell:problem:no-steps")
@@ -413,3 +415,56 @@ def test_the_documentation_tells_what_works(
     body = json.loads(words[words.index("-d") + 1])
     told = client.post(path, json=body)
     assert told.json == json.loads(answer) | {"from_round": 1}
+
+
+def test_a_round_that_its_strategy_can_never_end_goes_by_another_one_at_once(
+    device: ThinDevice,
+) -> None:
+    client = device.client
+    choose(client, ("krum", {"byzantine": 1}))
+    assert device.send(device.update(filled(3.0))).status_code == 200
+    refused = client.post("/aggregate_models")
+    assert (refused.status_code, refused.get_json()["updates"]) == (409, 1)
+    assert "needs at least 5 updates" in refused.get_json()["detail"]
+    # What wants updates of its own cannot combine those that are here.
+    assert choose(client, ("scaffold", {})) == 2
+    assert goes_by(client)[0][0] == "krum"
+    assert choose(client, ("median", {})) == 1
+    assert client.post("/aggregate_models").status_code == 200
+    assert rounds(client)[0][0] == "median"
+
+
+def test_updates_for_another_strategy_than_one_that_keeps_something_are_refused(
+    device: ThinDevice,
+) -> None:
+    choose(device.client, ("feddyn", {}))
+    for told in ({}, {"strategy": "fedprox"}, {"strategy": "feddyn-01234567"}):
+        answer = device.send(device.update(filled(3.0), **told))
+        assert answer.status_code == 409
+        assert answer.get_json()["type"] == "urn:fedbell:problem:other-strategy"
+    assert device.send(device.update(filled(3.0), strategy="feddyn")).status_code == 200
+
+
+def test_promoted_is_a_beginning_for_what_devices_keep_too(device: ThinDevice) -> None:
+    client = device.client
+    choose(client, ("feddyn", {}))
+    for number in (1, 2):
+        sent = device.update(filled(float(number)), base_version=number - 1, strategy="feddyn")
+        assert device.send(sent).status_code == 200
+        assert client.post("/aggregate_models").status_code == 200
+    assert client.post("/models/1/promote").status_code == 200
+
+    def told(version: int) -> dict[str, str]:
+        content = client.get(f"/models/{version}", buffered=True).data
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        return dict(header["__metadata__"])
+
+    assert told(1)["began"] == told(2)["began"] == "0"
+    assert told(3)["began"] == "3"
+    sent = device.update(filled(1.0), base_version=3, strategy="feddyn")
+    assert device.send(sent).status_code == 200
+    assert client.post("/aggregate_models").status_code == 200
+    assert told(4)["began"] == "3"
+    # Version 3 is version 1 again, 1 + (1 - 0) = 2. h begins with 0: 1 + (1 - 2) = 0; with the h of
+    # version 1 it would be 1.
+    assert bias(client) == pytest.approx(0, abs=1e-6)

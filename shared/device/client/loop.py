@@ -296,7 +296,9 @@ class Loop:
         self._display.trains(chunk, last, start.base_version, settings.epochs)
         number = self._progress.sequence + 1
         file, keeps = f"update-{number}.safetensors", f"kept-{number}.safetensors"
-        kept = self._progress.kept_for(start.base_version)
+        # An own update that is trained on has all that it owes.
+        goes_on = self._progress.own is not None and start.file == self._progress.own.file
+        kept = self._progress.kept if goes_on else self._progress.kept_for(start.base_version)
         chunks = learner.train(
             task,
             self._files(start, file, kept, keeps),

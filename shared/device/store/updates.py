@@ -128,19 +128,23 @@ class Updates(Part):
         """Where an update lies."""
         return self.directory / "updates" / row.file
 
-    def kept_for(self, task: Task, version: int) -> str | None:
+    def kept_for(self, task: Task, version: int, *, goes_on: bool = False) -> str | None:
         """The file with what is kept for the task's strategy, as a training from a version finds
         it; None: nothing is.
 
         What the last training has kept counts once its update does, and another version is
         trained from: trained from the same one again, the update takes that one's place. In an
         asynchronous task every update counts.
+
+        Args:
+            goes_on: the training goes on from the last update itself, which has all that it owes.
         """
         row = self.pending(task.name)
         if row is None:
             return None
         is_over = row.base_version != version or task.mode == "async"
-        file = row.keeps if row.answer is not None and is_over else row.kept
+        counts = row.answer is not None and is_over and not goes_on
+        file = row.keeps if counts else row.kept
         return str(self.directory / "updates" / file) if file else None
 
 

@@ -1,10 +1,13 @@
 """What all robust strategies share, and those that have to know how many updates are bad."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 from pydantic import Field
 
 from shared.errors import FedbellError
+from shared.federated.aggregation.state import Arrival, ServerState, with_samples
 from shared.federated.aggregation.strategy import Kind, Strategy
 
 
@@ -25,6 +28,18 @@ class Robust(Strategy):
     kind: ClassVar[Kind] = "robust"
     combines_statistics = True
 
+    def next(
+        self, state: ServerState, arrivals: Sequence[Arrival], num_devices: int
+    ) -> ServerState:
+        """See :meth:`Strategy.next`. A device has one vote: its freshest update."""
+        votes: dict[str, Arrival] = {}
+        for arrival in arrivals:
+            before = votes.get(arrival.update.device)
+            if before is None or arrival.update.staleness <= before.update.staleness:
+                votes[arrival.update.device] = arrival
+        made = super().next(state, [*votes.values()], num_devices)
+        return replace(made, kept=with_samples(state, arrivals))
+
 
 class Tolerant(Robust):
     """A rule that is told how many bad updates it has to stand.
@@ -42,16 +57,20 @@ class Tolerant(Robust):
         description="f: how many bad updates it has to stand. Left out: as many as it can.",
     )
 
+    def least_updates(self) -> int:
+        """See :meth:`Strategy.least_updates`."""
+        return 1 if self.byzantine is None else self.updates_for_each * self.byzantine + 3
+
     def tolerated(self, came: int) -> int:
         """f, of so many updates that came. Raises TooFewForStrategy."""
         if self.byzantine is None:
             return max(0, (came - 3) // self.updates_for_each)
-        needed = self.updates_for_each * self.byzantine + 3
+        needed = self.least_updates()
         if came < needed:
             raise TooFewForStrategy(
                 f"{self.title} with byzantine = {self.byzantine} needs at least {needed} updates, "
-                f"and {came} are here. Let rounds wait for more (min_updates), or choose a smaller "
-                "byzantine.",
+                f"and {came} are here. Let rounds wait for more (min_updates), choose a smaller "
+                "byzantine, or another strategy: it is used at once.",
                 needed=needed,
                 updates=came,
             )

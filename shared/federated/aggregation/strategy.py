@@ -83,6 +83,15 @@ class Strategy(BaseModel, ABC):
             Weights of the same schema, computed as they are read.
         """
 
+    @property
+    def takes_any_update(self) -> bool:
+        """Whether it can combine updates that were trained for FedAvg."""
+        return not (self.needs or self.carries or self.keeps)
+
+    def least_updates(self) -> int:
+        """With fewer updates it makes no version."""
+        return 1
+
     def stays(self, array: str) -> bool:
         """Whether an array stays on its device: it is in no update, and no round changes it."""
         return False

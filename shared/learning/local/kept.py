@@ -84,7 +84,12 @@ def write_kept(rule: Strategy, version: Path, slots: Slots, file: Path) -> None:
 
 def personal_layers(rule: Strategy, version: Path, kept: Path | None) -> dict[str, Array]:
     """The layers that a device has of its own, beside those of a version; empty: none."""
-    return dict(read_kept(rule, version, kept).get(PERSONAL, {}))
+    return personal_of(rule, read_kept(rule, version, kept))
+
+
+def personal_of(rule: Strategy, kept: Slots) -> dict[str, Array]:
+    """The layers that stay on the device, of what it has kept: others may have stayed before."""
+    return {name: array for name, array in kept.get(PERSONAL, {}).items() if rule.stays(name)}
 
 
 def slots_of(file: Path | None) -> dict[str, dict[str, Array]]:
