@@ -53,6 +53,9 @@ class Strategies:
                 if row is None:
                     row = _begin(session, task, told)
                 elif not is_known:
+                    words = f"there is no strategy {row.strategy} here, or not with its parameters"
+                    text = f"{words}: {told.strategy} is used, as tasks.toml says"
+                    record(session, "strategy_chosen", text, task=task.name)
                     switch(row, told)
                 row.configured = as_json(told)
                 _choose(session, task, row, told, "as tasks.toml says")

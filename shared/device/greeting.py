@@ -1,8 +1,8 @@
 """What the main server answers to a heartbeat: its tasks, their versions and rounds."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
 
 from shared.federated.names import Name
 from shared.federated.task import Task
@@ -22,10 +22,15 @@ class RoundOffer(BaseModel):
     deadline: float | None = None
 
 
+def _as_known_here(told: Any) -> Any:
+    """The main server may have strategies that this device has not."""
+    return Task.as_known_here(told) if isinstance(told, dict) else told
+
+
 class TaskOffer(BaseModel):
     """One task as the main server tells it."""
 
-    task: Task
+    task: Annotated[Task, BeforeValidator(_as_known_here)]
     version: int | None = Field(ge=0, le=2**31)
     distributed_version: int | None = Field(ge=0, le=2**31)
     round: RoundOffer | None = None

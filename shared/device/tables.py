@@ -35,7 +35,7 @@ class KnownTask(DeviceTables):
     @property
     def task(self) -> Task:
         """The task itself."""
-        return Task.model_validate(self.definition)
+        return Task.as_known_here(self.definition)
 
 
 class InstalledModel(DeviceTables):

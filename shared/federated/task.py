@@ -1,13 +1,14 @@
 """A task: one classification problem that a federation learns."""
 
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
     StringConstraints,
+    ValidationError,
     ValidationInfo,
     field_validator,
 )
@@ -41,6 +42,10 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
 _MOBILENET_STEP = 32
 #: Smaller pictures leave nothing of a coloured photo, and nothing to convolve.
 _LEAST_COLOURED_SIZE = 32
+
+
+#: What tells how updates are combined.
+_STRATEGY = ("strategy", "strategy_parameters")
 
 
 def _default(field: str) -> Callable[[dict[str, Any]], Any]:
@@ -106,6 +111,24 @@ class Task(BaseModel):
     asynchronous: AsynchronousSettings = AsynchronousSettings()
     compression: CompressionSettings = CompressionSettings()
     keep: KeepSettings = Field(default=KeepSettings(), validate_default=True)
+
+    @classmethod
+    def as_known_here(cls, definition: dict[str, Any]) -> Self:
+        """A task as somebody else tells it, or told it once: a strategy that there is not here, or
+        not with such parameters, counts as FedAvg. Whoever combines updates refuses what it cannot.
+
+        Raises:
+            ValidationError: something else is wrong.
+        """
+        try:
+            return cls.model_validate(definition)
+        except ValidationError as error:
+            wrong = {told["loc"][0] if told["loc"] else "" for told in error.errors()}
+            if not wrong <= set(_STRATEGY):
+                raise
+        return cls.model_validate(
+            {key: value for key, value in definition.items() if key not in _STRATEGY}
+        )
 
     @property
     def rule(self) -> Strategy:

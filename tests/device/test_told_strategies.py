@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
+from shared.device.greeting import TaskOffer
 from shared.device.store import Store
 from shared.device.told_strategies import ToldStrategies
 from shared.federated.aggregation import STRATEGIES
@@ -134,3 +135,14 @@ def test_a_round_asked_by_the_main_server_goes_by_it(federation: Federation) -> 
     main.do("/strategy?task=shades", {"strategy": "fedprox"})
     (told,) = main.do("/modeltrain?task=shades")["devices"].values()
     assert told["strategy"] == "fedprox"
+
+
+def test_a_device_starts_and_listens_where_its_task_has_a_strategy_that_it_does_not_know(
+    store: Store,
+) -> None:
+    strange = TASK.model_copy(update={"strategy": "votes"})
+    store.adopt("first", [(strange, 4, 4)])
+    assert store.task("shades") == TASK
+    told = {"task": TASK.model_dump(mode="json") | {"strategy": "votes"}}
+    offer = TaskOffer.model_validate(told | {"version": 1, "distributed_version": 1})
+    assert offer.task == TASK

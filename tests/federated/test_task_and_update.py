@@ -160,3 +160,13 @@ def test_what_does_not_fit_the_architecture_is_told(change: dict, sentence: str)
         Task(**(CATS_DOGS | change))
     first = raised.value.errors()[0]
     assert sentence in f"{first['loc'][0]}: {first['msg']}"
+
+
+def test_a_strategy_that_is_not_known_here_counts_as_fedavg() -> None:
+    told = Task(name="a", classes=("x", "y"), strategy="fedprox").model_dump(mode="json")
+    assert Task.as_known_here(told).strategy == "fedprox"
+    for strange in ({"strategy": "votes"}, {"strategy_parameters": {"votes": 3}}):
+        known = Task.as_known_here(told | strange)
+        assert (known.strategy, known.strategy_parameters) == ("fedavg", {})
+    with pytest.raises(ValidationError, match="seed"):
+        Task.as_known_here(told | {"strategy": "votes", "seed": -1})

@@ -20,8 +20,8 @@ class QFFL(Strategy):
     x ← x + Σ n_i·F_i^q·L_i·Δ_i / Σ n_i·(q·F_i^(q-1)·‖L_i·Δ_i‖² + L_i·F_i^q), where
     Δ_i = x_i - base_i, F_i is the loss before training and L_i one over the device's learning rate
     (Li et al. 2020, arXiv:1905.10497, algorithm 2, q-FedAvg). With q = 0, and one learning rate for
-    all devices, it is FedAvg. For devices that train with SGD: of Adam one over the learning rate says
-    nothing, and the model hardly moves.
+    all devices, it is FedAvg. For devices that train with SGD: one over the learning rate says
+    nothing of Adam, and the model hardly moves then.
     """
 
     name = "q_ffl"
