@@ -155,7 +155,7 @@ def explain(error: ValidationError, known: Collection[str]) -> str:
         guesses = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
         meant = f"; did you mean {guesses[0]}?" if guesses else "."
         return f"there is no key {name}{meant}"
-    return f"{name}: {first['msg']}."
+    return f"{name}: {first['msg'].removeprefix('Value error, ')}."
 
 
 def read_toml(file: Path) -> dict[str, Any]:

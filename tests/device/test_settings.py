@@ -57,7 +57,7 @@ def test_a_wrong_line_is_named(tmp_path: Path, line: str, name: str) -> None:
 @pytest.mark.parametrize(
     ("lines", "name"),
     [
-        ('device_url = ""', "device_url: Value error, it is missing"),
+        ('device_url = ""', "device_url: it is missing"),
         ('schedule = "daily"', "schedule_window"),
         ('schedule_window = "22:00-06:00"', "schedule_window"),
         ('schedule = "daily"\nschedule_window = "10 to 6"', "is no window"),

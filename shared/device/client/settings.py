@@ -63,7 +63,7 @@ class ClientSettings(BaseModel):
         try:
             return cls(**values)
         except ValidationError as error:
-            told = explain(error, cls.model_fields).replace("Value error, ", "")
+            told = explain(error, cls.model_fields)
             name, _, what = told.partition(": ")
             option = _OPTIONS.get(name, name.replace("_", "-"))
             raise ConfigurationError(f"--{option}: {what}") from error
