@@ -54,8 +54,8 @@ class Tolerant(Robust):
         default=None,
         ge=0,
         le=10_000,
-        description="f: how many bad updates it has to stand. Krum and Multi-Krum then need 2·f + 3 "
-        "updates, Bulyan 4·f + 3. Left out: as many as it can.",
+        description="f: how many bad updates it has to stand. Krum and Multi-Krum then need "
+        "2·f + 3 updates, Bulyan 4·f + 3. Left out: as many as it can.",
     )
 
     def least_updates(self) -> int:
