@@ -55,20 +55,20 @@ def test_what_is_wrong_stands_beside_the_field_and_has_the_focus(
     shades: Federation, page: Page
 ) -> None:
     page.goto(f"{shades.main.url}/strategies?task=shades")
-    alpha = page.get_by_label("alpha of FedDyn")
-    alpha.fill("0")  # the browser knows no bound that is itself left out
-    page.get_by_role("button", name="Use FedDyn from the next round").click()
+    rate = page.get_by_label("server_learning_rate of SCAFFOLD")
+    rate.fill("0")  # the browser knows no bound that is itself left out
+    page.get_by_role("button", name="Use SCAFFOLD from the next round").click()
     expect(page.get_by_role("alert").first).to_contain_text("The strategy was not changed.")
-    expect(alpha).to_be_focused()
-    expect(alpha).to_have_value("0")
-    expect(alpha).to_have_accessible_description(
-        "α: how strongly losses are bent. Default 0.01; above 0, at most 100. "
+    expect(rate).to_be_focused()
+    expect(rate).to_have_value("0")
+    expect(rate).to_have_accessible_description(
+        "η: how far the mean change moves the global model. Default 1; above 0, at most 10. "
         "Input should be greater than 0."
     )
     assert_everybody_can_use(page)
-    alpha.fill("0.1")
+    rate.fill("0.5")
     page.keyboard.press("Enter")
-    expect(page.locator("#goes-by")).to_have_text("In use: FedDyn, alpha 0.1.")
+    expect(page.locator("#goes-by")).to_have_text("In use: SCAFFOLD, server_learning_rate 0.5.")
 
 
 def test_it_works_without_scripts(shades: Federation, page_without_scripts: Page) -> None:

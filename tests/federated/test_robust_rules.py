@@ -218,7 +218,8 @@ def test_too_few_updates_are_refused(strategy: type[Strategy], here: int, needed
     assert (problem["needed"], problem["updates"]) == (needed, here)
     assert problem["detail"] == (
         f"{strategy.title} with byzantine = 1 needs at least {needed} updates, and {here} are "
-        "here. Let rounds wait for more (min_updates), or choose a smaller byzantine."
+        "here. Let rounds wait for more (min_updates), choose a smaller byzantine, or another "
+        "strategy: it is used at once."
     )
     assert made(known, *[1.0] * needed) == [1.0]
 
