@@ -27,6 +27,7 @@ BENCHMARKS = {
     "bytes_per_round": (25, 18),
     "round_overhead": (140, 12),
     "aggregation_speed": (30, 3),
+    "robust_speed": (180, 15),
     "prediction_latency": (60, 35),
     "upload_speed": (15, 4),
     "server_memory": (42, 6),

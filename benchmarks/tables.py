@@ -207,8 +207,34 @@ def _compression(result: dict[str, Any]) -> str:
     return "\n".join(parts)
 
 
+def _robust(result: dict[str, Any]) -> str:
+    rows = []
+    for name, told in result["strategies"].items():
+        seconds, processor = told["median_seconds"], told["median_processor_seconds"]
+        combining = seconds.pop("combining")
+        rows.append(
+            [
+                name,
+                f"{combining:.2f}",
+                *(f"{combining / each:.1f} × {each:.2f} s" for each in seconds.values()),
+                f"{processor['combining']:.2f}",
+                f"{told['megabytes']:.0f}",
+            ]
+        )
+    head = ["strategy", "combining, s", *seconds, "combining, processor s", "adds to memory, MB"]
+    size = result["update_bytes"] / 1e6
+    title = f"Combining {result['updates']} updates of {size:g} MB, beside reading the files once"
+    before, after = (result[when][0] for when in ("load_before", "load_after"))
+    note = (
+        f"On {result['threads']} threads; the machine's load was {before:.1f} before and "
+        f"{after:.1f} after.\n"
+    )
+    return f"## {title}\n\n{_table(head, rows)}\n{note}"
+
+
 _SECTIONS = {
     "growth": _growth,
+    "robust_speed": _robust,
     "async": _async,
     "backbone_throughput": _runtimes,
     "federation_gain": _accuracy,
