@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from benchmarks.markdown import table
+
 #: Losing less than this, a rule holds.
 _HOLDS = 0.02
 
@@ -32,7 +34,7 @@ def heterogeneity(result: dict[str, Any]) -> str:
         f"{settings['training_pictures']:,} training pictures, {training['epochs']} local epochs, "
         f"batches of {training['batch_size']}, {training['optimizer']}, learning rate "
         f"{training['learning_rate']}. {result['hours']} hours on two cores.\n\n"
-        f"![Accuracy by round](heterogeneity.svg)\n\n{_table(head, rows)}"
+        f"![Accuracy by round](heterogeneity.svg)\n\n{table(head, rows)}"
     )
 
 
@@ -62,10 +64,5 @@ def robustness(result: dict[str, Any]) -> str:
                 row.append(f"**{accuracy:.3f}**" if holds else f"{accuracy:.3f}")
             rows.append(row)
         parts.append(f"{task}, two of ten poisoned; bold: less than 2 points lost.\n")
-        parts.append(_table(["strategy", "nobody", *attacks], rows))
+        parts.append(table(["strategy", "nobody", *attacks], rows))
     return "\n".join(parts)
-
-
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from benchmarks.markdown import table
 from benchmarks.report import RESULTS
 from benchmarks.strategy_tables import heterogeneity, robustness
 
@@ -59,7 +60,7 @@ def _goals(results: dict[str, Any]) -> str:
         if claim["against"] or claim["goal"] is not None
     ]
     head = ["what", "against", "Fedbell", "the other", "ratio", "goal", "from"]
-    return f"## Goals and what came of them\n\n{_table(head, rows)}"
+    return f"## Goals and what came of them\n\n{table(head, rows)}"
 
 
 def _goal(claim: dict[str, Any]) -> str:
@@ -97,7 +98,7 @@ def _memory(ours: dict[str, Any], flower: dict[str, Any]) -> str:
         f"{grown / (more['updates'] - fewer['updates']) / model:.3f} models here, "
         f"{theirs / model:.1f} there.\n"
     )
-    return f"## {title}\n\n{_table(head, rows)}\n{note}"
+    return f"## {title}\n\n{table(head, rows)}\n{note}"
 
 
 def _runtimes(result: dict[str, Any]) -> str:
@@ -112,7 +113,7 @@ def _runtimes(result: dict[str, Any]) -> str:
         for name, speed in result["pictures_per_second"].items()
     ]
     head = ["runtime", "pictures/s", "differs from Keras by", "would add"]
-    return f"## Runtimes of a frozen MobileNet 1.0, 224 pixels\n\n{_table(head, rows)}"
+    return f"## Runtimes of a frozen MobileNet 1.0, 224 pixels\n\n{table(head, rows)}"
 
 
 def _accuracy(result: dict[str, Any]) -> str:
@@ -122,7 +123,7 @@ def _accuracy(result: dict[str, Any]) -> str:
         [run, *(f"{result['tasks'][name]['accuracy'][run]['mean']:.3f}" for name in names)]
         for run in first
     ]
-    return f"## What a federation gains: test accuracy\n\n{_table(['trained on', *names], rows)}"
+    return f"## What a federation gains: test accuracy\n\n{table(['trained on', *names], rows)}"
 
 
 def _quality(result: dict[str, Any]) -> str:
@@ -132,7 +133,7 @@ def _quality(result: dict[str, Any]) -> str:
         for backbone, scores in result["accuracy"].items()
     ]
     title = "A linear classifier on each backbone's features: test accuracy"
-    return f"## {title}\n\n{_table(['backbone', *names], rows)}"
+    return f"## {title}\n\n{table(['backbone', *names], rows)}"
 
 
 def _growth(result: dict[str, Any]) -> str:
@@ -153,7 +154,7 @@ def _growth(result: dict[str, Any]) -> str:
             for row in result[rows]
         ]
         columns = [head, *(f"{step}, s" for step in steps), "round, s", "its processor, s"]
-        parts.append(_table([*columns, "memory at rest, MB", "at most, MB"], cells))
+        parts.append(table([*columns, "memory at rest, MB", "at most, MB"], cells))
     limit = result["limit"]
     parts.append(
         f"With {limit['devices']} devices {limit['updates_per_second']:.0f} updates come in a "
@@ -180,7 +181,7 @@ def _async(result: dict[str, Any]) -> str:
     seconds = [f"accuracy after {part * result['seconds']:.0f} s" for part in moments]
     head = ["way", "updates", "of them the slow one's", "versions", "connections reset", *seconds]
     title = f"{result['clients']} clients that come by themselves, one of them 10 times slower"
-    return f"## {title}\n\n![Accuracy against time](async.svg)\n\n{_table(head, rows)}"
+    return f"## {title}\n\n![Accuracy against time](async.svg)\n\n{table(head, rows)}"
 
 
 def _compression(result: dict[str, Any]) -> str:
@@ -203,7 +204,7 @@ def _compression(result: dict[str, Any]) -> str:
             for name, told in packings.items()
         ]
         parts.append(f"{federation['name']}, {federation['devices']} devices:\n")
-        parts.append(_table(head, rows))
+        parts.append(table(head, rows))
     return "\n".join(parts)
 
 
@@ -229,7 +230,7 @@ def _robust(result: dict[str, Any]) -> str:
         f"On {result['threads']} threads; the machine's load was {before:.1f} before and "
         f"{after:.1f} after.\n"
     )
-    return f"## {title}\n\n{_table(head, rows)}\n{note}"
+    return f"## {title}\n\n{table(head, rows)}\n{note}"
 
 
 _SECTIONS = {
@@ -243,11 +244,6 @@ _SECTIONS = {
     "heterogeneity": heterogeneity,
     "robustness": robustness,
 }
-
-
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
 def _figure(number: float, unit: str) -> str:
