@@ -49,12 +49,14 @@ class IdleWork:
         return metadata
 
     def train(
-        self, task: Any, start: str, header: dict[str, Any], output: str, report: Any, **_: Any
+        self, task: Any, files: dict[str, str], header: dict[str, Any], report: Any, **_: Any
     ) -> dict[str, Any]:
-        """Add this device's number to the weights in ``start``; the update is ``output``."""
+        """Add this device's number to the weights that it starts from."""
         device = header["device"]
         added = np.float32(ADDED[device])
-        weights = {name: array + added for name, array in read_weights(Path(start)).items()}
+        weights = {
+            name: array + added for name, array in read_weights(Path(files["start"])).items()
+        }
         report({"phase": "training", "epoch": 1, "epochs": 1, "history": {"loss": [0.5]}})
         complete = UpdateHeader(
             task=task["name"],
@@ -63,7 +65,7 @@ class IdleWork:
             fingerprint=self._fingerprint,
             **header,
         )
-        write_weights(Path(output), weights, complete.as_metadata())
+        write_weights(Path(files["update"]), weights, complete.as_metadata())
         return {
             "num_samples": SAMPLES[device],
             "history": {name: [value] for name, value in _METRICS.items()},
