@@ -208,21 +208,27 @@ def _compression(result: dict[str, Any]) -> str:
     return "\n".join(parts)
 
 
+_FROM_DISK = ("combining", ""), ("reading", ", 1 thread")
+
+
 def _robust(result: dict[str, Any]) -> str:
     rows = []
     for name, told in result["strategies"].items():
         seconds, processor = told["median_seconds"], told["median_processor_seconds"]
         combining = seconds.pop("combining")
+        disk = [seconds.pop(f"{way} from disk{threads}") for way, threads in _FROM_DISK]
         rows.append(
             [
                 name,
                 f"{combining:.2f}",
                 *(f"{combining / each:.1f} × {each:.2f} s" for each in seconds.values()),
+                f"{disk[0]:.2f} s, {disk[0] / disk[1]:.1f} × {disk[1]:.2f} s",
                 f"{processor['combining']:.2f}",
                 f"{told['megabytes']:.0f}",
             ]
         )
-    head = ["strategy", "combining, s", *seconds, "combining, processor s", "adds to memory, MB"]
+    head = ["strategy", "combining, s", *seconds, "from disk, beside reading, 1 thread"]
+    head += ["combining, processor s", "adds to memory, MB"]
     size = result["update_bytes"] / 1e6
     title = f"Combining {result['updates']} updates of {size:g} MB, beside reading the files once"
     before, after = (result[when][0] for when in ("load_before", "load_after"))
