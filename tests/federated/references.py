@@ -110,11 +110,12 @@ def fedavg(told: Round, name: str) -> tuple[Numbers, dict[str, Numbers]]:
 
 
 def fednova(told: Round, name: str) -> tuple[Numbers, dict[str, Numbers]]:
-    """Wang et al.: d_i is the change by step, and τ_eff = Σ p_i·τ_i."""
+    """Wang et al.: d_i is the change by step, and τ_eff = Σ p_i·τ_i; none far from the median."""
     shares = np.array([each.counts for each in told.sent])
     shares = shares / shares.sum()
     steps = np.array([each.told["num_steps"] for each in told.sent])
-    by_step = [each.change(name) / each.told["num_steps"] for each in told.sent]
+    steps = np.clip(steps, np.median(steps) / 100, 100 * np.median(steps))
+    by_step = [each.change(name) / own for each, own in zip(told.sent, steps, strict=True)]
     return told.model.weights[name] + shares @ steps * np.tensordot(shares, by_step, axes=1), {}
 
 
@@ -132,10 +133,10 @@ def scaffold(told: Round, name: str) -> tuple[Numbers, dict[str, Numbers]]:
 
 
 def feddyn(told: Round, name: str) -> tuple[Numbers, dict[str, Numbers]]:
-    """Acar et al., algorithm 1; what came late counts less in both sums."""
+    """Acar et al., algorithm 1; what came late counts less in the mean of the weights."""
     alpha, weights = told.given["alpha"], [each.weight for each in told.sent]
-    changes = np.average([each.change(name) for each in told.sent], axis=0, weights=weights)
-    drift = told.model.slot("drift", name) - alpha * changes * len(told.sent) / told.devices
+    changes = np.sum([each.change(name) for each in told.sent], axis=0)
+    drift = told.model.slot("drift", name) - alpha * changes / told.devices
     middle = np.average([each.weights[name] for each in told.sent], axis=0, weights=weights)
     return middle - drift / alpha, {"drift": drift}
 

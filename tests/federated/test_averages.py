@@ -58,12 +58,28 @@ def test_fednova_gives_many_steps_no_more_say() -> None:
 def test_fednova_adds_up_before_it_rounds() -> None:
     """The change alone is beyond float32; what it makes of the global model is not."""
     arrivals = [
-        came([1e30], base=[0.0], told={"num_steps": 1}),
-        came([0.0], base=[0.0], device="device2", told={"num_steps": 2**31}),
+        came([1.4e37], base=[0.0], told={"num_steps": 1}),
+        came([0.0], base=[0.0], device="device2", told={"num_steps": 99}),
     ]
     made = FedNova().next(state(-3e38), arrivals, 2)
-    # tau = (1 + 2^31)/2, and -3e38 + tau*1e30/2 = 2.3687e38
-    assert numbers(made) == pytest.approx([-3e38 + (1 + 2**31) / 4 * 1e30], rel=1e-6)
+    # tau = 50, and -3e38 + 50*1.4e37/2 = 5e37
+    assert numbers(made) == pytest.approx([5e37], rel=1e-6)
+
+
+def test_fednova_believes_no_number_of_steps_that_is_far_from_the_others() -> None:
+    def change(*steps: int) -> float:
+        arrivals = [
+            came([1.0], base=[0.0], device=f"device{number}", told={"num_steps": each})
+            for number, each in enumerate(steps)
+        ]
+        return numbers(FedNova().next(state(0.0), arrivals, len(steps)))[0]
+
+    # tau = (10 + 10 + 1000)/3 = 340, and 340*(1/10 + 1/10 + 1/1000)/3 = 22.78
+    assert change(10, 10, 2**31) == pytest.approx(22.78)
+    assert change(10, 10, 1000) == pytest.approx(22.78)
+    # tau = (1000 + 1000 + 10)/3 = 670, and 670*(1/1000 + 1/1000 + 1/10)/3 = 22.78
+    assert change(1000, 1000, 1) == pytest.approx(22.78)
+    assert change(10, 10, 999) != pytest.approx(22.78, rel=1e-6)
 
 
 def test_scaffold_by_hand() -> None:
