@@ -1,10 +1,15 @@
-"""What poisoned devices send. The first ones are poisoned; the others are honest."""
+"""What poisoned devices send. The first ones are poisoned; the others are honest.
 
-from collections.abc import Mapping
+They poison all that an update holds: its weights, and what it carries for its strategy.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from benchmarks.virtual_devices import Attack
+from shared.federated.update import Update
 from shared.federated.weights import Array
 
 #: How much larger a change with the other sign is made (Li et al. 2019, arXiv:1811.03761).
@@ -13,32 +18,40 @@ _SCALED = 100.0
 #: How many deviations away from the mean of the honest ones (Baruch et al. 2019, section 5).
 _LITTLE = 1.5
 
+#: What becomes of one array that all devices send, in their order: of the weights, with what they
+#: started from; of a slot, which begins at zeros.
+_OfOne = Callable[[Sequence[Array], Array], Array]
+
 
 def random_weights(poisoned: int, seed: int) -> Attack:
     """They send numbers from a normal distribution of deviation 1."""
     generator = np.random.default_rng(seed)
 
-    def attack(sent: list[dict[str, Array]], _: Mapping[str, Array]) -> list[dict[str, Array]]:
-        made = [
-            {
-                name: generator.standard_normal(array.shape, np.float32)
-                for name, array in one.items()
-            }
-            for one in sent[:poisoned]
-        ]
+    def attack(sent: list[Update], base: Mapping[str, Array]) -> list[Update]:
+        def drawn(arrays: Sequence[Array], _: Array) -> Array:
+            return generator.standard_normal(arrays[0].shape, np.float32)
+
+        made = [_made(sent[each : each + 1], base, drawn) for each in range(poisoned)]
         return [*made, *sent[poisoned:]]
 
     return attack
 
 
 def multiplied(poisoned: int, factor: float) -> Attack:
-    """They send what they have learned, the change multiplied by a factor."""
+    """They send what they have learned, the change multiplied by a factor.
 
-    def attack(sent: list[dict[str, Array]], base: Mapping[str, Array]) -> list[dict[str, Array]]:
-        made = [
-            {name: base[name] + np.float32(factor) * (one[name] - base[name]) for name in one}
-            for one in sent[:poisoned]
-        ]
+    So are the numbers that they tell of their training, where the factor is above 0: they are
+    above 0 themselves.
+    """
+
+    def changed(arrays: Sequence[Array], base: Array) -> Array:
+        return base + np.float32(factor) * (arrays[0] - base)
+
+    def attack(sent: list[Update], base: Mapping[str, Array]) -> list[Update]:
+        made = []
+        for each in sent[:poisoned]:
+            told = {fact: max(factor, 1.0) * number for fact, number in each.told.items()}
+            made.append(replace(_made([each], base, changed), told=told))
         return [*made, *sent[poisoned:]]
 
     return attack
@@ -50,14 +63,35 @@ def a_little_is_enough(poisoned: int) -> Attack:
     (Baruch et al. 2019, arXiv:1902.06156): no number is far from the others.
     """
 
-    def attack(sent: list[dict[str, Array]], _: Mapping[str, Array]) -> list[dict[str, Array]]:
-        honest, made = sent[poisoned:], {}
-        for name in honest[0]:
-            every = np.stack([one[name] for one in honest])
-            made[name] = np.asarray(every.mean(0) - _LITTLE * every.std(0), np.float32)
-        return [*([made] * poisoned), *honest]
+    def shifted(arrays: Sequence[Array], _: Array) -> Array:
+        every = np.stack(arrays)
+        return np.asarray(every.mean(0) - _LITTLE * every.std(0), np.float32)
+
+    def attack(sent: list[Update], base: Mapping[str, Array]) -> list[Update]:
+        honest = sent[poisoned:]
+        same = _made(honest, base, shifted)
+        made = [
+            replace(each, weights=same.weights, carried=same.carried) for each in sent[:poisoned]
+        ]
+        return [*made, *honest]
 
     return attack
+
+
+def _made(updates: Sequence[Update], base: Mapping[str, Array], of_one: _OfOne) -> Update:
+    """The first update with all its arrays made of those that some updates have."""
+    first = updates[0]
+    weights = {
+        name: of_one([each.weights[name] for each in updates], base[name]) for name in first.weights
+    }
+    carried = {
+        slot: {
+            name: of_one([each.carried[slot][name] for each in updates], np.zeros_like(base[name]))
+            for name in held
+        }
+        for slot, held in first.carried.items()
+    }
+    return replace(first, weights=weights, carried=carried)
 
 
 def attack_of(name: str, poisoned: int, seed: int) -> Attack | None:

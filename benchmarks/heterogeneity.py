@@ -7,21 +7,23 @@ last round: mean and deviation of three seeds, each with a partition of its own.
     python -m benchmarks.heterogeneity
 
 It needs the pictures and weights of $FEDBELL_TEST_DATA. Broken off, it goes on where it was: each
-run is a line in heterogeneity.runs.jsonl beside the result. The parameters of each strategy were
-chosen by ``--tune``, with a seed that is not among the measured ones.
+run is a line in heterogeneity.runs.jsonl beside the result. ``--tune`` has chosen the parameters of
+each strategy: with a partition that is not among the measured ones, on training pictures that no
+device has.
 """
 
 import os
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from benchmarks.heterogeneity_figure import draw
 from benchmarks.report import TEST_DATA, begin
@@ -40,7 +42,9 @@ SEEDS = (1, 2, 3)
 TUNING_SEED = 11
 ROUNDS = 30
 #: Of each data set; more pictures make all strategies better and the differences smaller.
-TRAINING_PICTURES, TEST_PICTURES = 10_000, 10_000
+TRAINING_PICTURES, TEST_PICTURES, TUNING_PICTURES = 10_000, 10_000, 5_000
+#: Of the parts of a data set, how many pictures are taken for what.
+COUNTS = {"train": (TRAINING_PICTURES, TUNING_PICTURES), "test": (TEST_PICTURES,)}
 TRAINING = TrainingSettings(epochs=4, batch_size=32, learning_rate=0.05, optimizer="sgd")
 
 STRATEGIES = (
@@ -53,27 +57,15 @@ STRATEGIES = (
     "fedadam",
     "fedyogi",
 )
-#: As ``--tune`` has chosen them; the others have none, or their defaults.
-PARAMETERS: Mapping[str, Mapping[str, dict[str, Any]]] = {
-    "mnist": {
-        "fedprox": {"mu": 0.01},
-        "feddyn": {"alpha": 0.01},
-        "fedadam": {"server_learning_rate": 0.03},
-        "fedyogi": {"server_learning_rate": 0.03},
-    },
-    "cifar10": {
-        "fedprox": {"mu": 0.1},
-        "feddyn": {"alpha": 0.1},
-        "fedadam": {"server_learning_rate": 0.01},
-        "fedyogi": {"server_learning_rate": 0.01},
-    },
-}
+#: As ``--tune`` has chosen them, by data set and alpha; the others have none, or their defaults.
+PARAMETERS: Mapping[tuple[str, float], Mapping[str, dict[str, Any]]] = {}
 #: What ``--tune`` tries.
 GRID: Mapping[str, list[dict[str, Any]]] = {
     "fedprox": [{"mu": mu} for mu in (0.001, 0.01, 0.1, 1.0)],
-    "feddyn": [{"alpha": alpha} for alpha in (0.01, 0.1)],
-    "fedadam": [{"server_learning_rate": rate} for rate in (0.01, 0.03)],
-    "fedyogi": [{"server_learning_rate": rate} for rate in (0.01, 0.03)],
+    "feddyn": [{"alpha": alpha} for alpha in (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)],
+    "fedavgm": [{"momentum": momentum} for momentum in (0.3, 0.6, 0.8, 0.9)],
+    "fedadam": [{"server_learning_rate": rate} for rate in (0.003, 0.01, 0.03, 0.1)],
+    "fedyogi": [{"server_learning_rate": rate} for rate in (0.003, 0.01, 0.03, 0.1)],
 }
 #: Final accuracy at alpha 0.1 in the table of NVFlare's TensorFlow example (CIFAR-10, a small
 #: network, eight sites, 50 rounds of four epochs): another network, other numbers of pictures.
@@ -83,11 +75,15 @@ PUBLISHED = {"fedavg": 0.790, "fedprox": 0.784, "fedavgm": 0.815, "scaffold": 0.
 
 @dataclass(frozen=True)
 class Data:
-    """Features and labels of one data set, and the network that they are of."""
+    """Features and labels of one data set, and the network that they are of.
+
+    ``tuning`` are training pictures that no device has: parameters are chosen by them.
+    """
 
     network: Network
     training: VirtualDevice
     test: VirtualDevice
+    tuning: VirtualDevice
 
 
 def mnist(folder: Path) -> Data:
@@ -95,11 +91,20 @@ def mnist(folder: Path) -> Data:
     task = Task(name="mnist", classes=tuple("0123456789"), architecture="mnist_mlp", seed=1)
     files = find_mnist(TEST_DATA / "mnist")
     parts = []
-    for part, count in zip(PARTS, (TRAINING_PICTURES, TEST_PICTURES), strict=True):
+    for part, counts in zip(PARTS, COUNTS.values(), strict=True):
         samples = MnistPart(files, part, task.classes).samples(28, 1)
-        chosen = np.random.default_rng(0).permutation(len(samples.labels))[:count]
-        parts.append(VirtualDevice(samples.pictures[chosen], samples.labels[chosen]))
-    return Data(build_network(task, folder), *parts)
+        parts += [
+            VirtualDevice(samples.pictures[chosen], samples.labels[chosen])
+            for chosen in _drawn(len(samples.labels), counts)
+        ]
+    training, tuning, test = parts
+    return Data(build_network(task, folder), training, test, tuning)
+
+
+def _drawn(count: int, counts: Sequence[int]) -> list[npt.NDArray[np.int64]]:
+    """Indices of so many pictures, so many for each purpose; none is drawn twice."""
+    order = np.random.default_rng(0).permutation(count)
+    return np.split(order[: sum(counts)], np.cumsum(counts)[:-1])
 
 
 def cifar10(_folder: Path) -> Data:
@@ -110,16 +115,17 @@ def cifar10(_folder: Path) -> Data:
         task = Task(name="cifar10", classes=tuple(classes), backbone="imagenet", seed=1)
         network = build_network(task, TEST_DATA / "weights")
         parts = []
-        for part, count in (("train", TRAINING_PICTURES), ("test", TEST_PICTURES)):
+        for part, counts in COUNTS.items():
             of_part = [name for name in names if f"{part}/" in name]
-            order = np.random.default_rng(0).permutation(len(of_part))[:count]
-            chosen = [of_part[index] for index in order]
-            labels = np.array([classes.index(Path(name).parent.name) for name in chosen], np.int64)
-            features = network.extract(
-                np.stack([_picture(archive.read(name), task.image_size) for name in chosen])
-            )
-            parts.append(VirtualDevice(features, labels))
-    return Data(network, *parts)
+            for drawn in _drawn(len(of_part), counts):
+                chosen = [of_part[index] for index in drawn]
+                labels = [classes.index(Path(name).parent.name) for name in chosen]
+                features = network.extract(
+                    np.stack([_picture(archive.read(name), task.image_size) for name in chosen])
+                )
+                parts.append(VirtualDevice(features, np.array(labels, np.int64)))
+    training, tuning, test = parts
+    return Data(network, training, test, tuning)
 
 
 def _picture(content: bytes, size: int) -> Any:
@@ -139,9 +145,15 @@ class Field:
         self._data: dict[str, Data] = {}
 
     def accuracies(
-        self, name: str, alpha: float, seed: int, strategy: str, parameters: dict[str, Any]
+        self,
+        name: str,
+        alpha: float,
+        seed: int,
+        strategy: str,
+        parameters: dict[str, Any],
+        is_tuning: bool = False,
     ) -> list[float]:
-        """Test accuracy after each round."""
+        """Accuracy after each round, on the test pictures or those that are for tuning."""
         settings = {
             "data": name,
             "training_pictures": TRAINING_PICTURES,
@@ -152,17 +164,25 @@ class Field:
             "devices": DEVICES,
             "rounds": self._rounds,
             "training": TRAINING.model_dump(),
+            "is_tuning": is_tuning,
         }
         result = self._runs.run(
-            settings, lambda: self._run(name, alpha, seed, strategy, parameters)
+            settings, lambda: self._run(name, alpha, seed, strategy, parameters, is_tuning)
         )
         accuracies = [float(each) for each in result["accuracies"]]
-        print(f"{name:8} alpha {alpha:<4} seed {seed:<3} {strategy:9} {accuracies[-1]:.3f}")
+        told = f"{strategy:9} {parameters or ''}"
+        print(f"{name:8} alpha {alpha:<4} seed {seed:<3} {told:45} {accuracies[-1]:.3f}")
         sys.stdout.flush()
         return accuracies
 
     def _run(
-        self, name: str, alpha: float, seed: int, strategy: str, parameters: dict[str, Any]
+        self,
+        name: str,
+        alpha: float,
+        seed: int,
+        strategy: str,
+        parameters: dict[str, Any],
+        is_tuning: bool,
     ) -> dict[str, Any]:
         if name not in self._data:
             self._data[name] = DATA_SETS[name](self._work)
@@ -174,22 +194,26 @@ class Field:
         ]
         task = with_strategy(data.network.task, strategy, parameters, TRAINING)
         federation = VirtualFederation(task, data.network, devices, self._work / "files", seed)
-        accuracies = []
+        measured_on, accuracies = data.tuning if is_tuning else data.test, []
         for _ in range(self._rounds):
             federation.round()
-            measured = federation.measure(data.test.features, data.test.labels)
+            measured = federation.measure(measured_on.features, measured_on.labels)
             accuracies.append(round(measured.accuracy, 4))
         sizes = [len(device.labels) for device in devices]
         return {"accuracies": accuracies, "pictures": sizes}
 
 
 def tune(field: Field) -> None:
-    """Try the parameters of GRID at alpha 0.1, and say which are best on each data set."""
+    """Try the parameters of GRID, and say which are best on each data set at each alpha."""
     for name in DATA_SETS:
-        for strategy, tried in GRID.items():
-            found = [field.accuracies(name, 0.1, TUNING_SEED, strategy, each)[-1] for each in tried]
-            best = int(np.argmax(found))
-            print(f"{name}: {strategy} {tried[best]} {found[best]:.3f}")
+        for alpha in ALPHAS:
+            for strategy, tried in GRID.items():
+                found = [
+                    field.accuracies(name, alpha, TUNING_SEED, strategy, each, is_tuning=True)[-1]
+                    for each in tried
+                ]
+                best = int(np.argmax(found))
+                print(f"best: {name}, {alpha}: {strategy} {tried[best]} {found[best]:.3f}")
 
 
 def measure(field: Field, seeds: tuple[int, ...]) -> list[dict[str, Any]]:
@@ -198,7 +222,7 @@ def measure(field: Field, seeds: tuple[int, ...]) -> list[dict[str, Any]]:
     for name in DATA_SETS:
         for alpha in ALPHAS:
             for strategy in STRATEGIES:
-                parameters = PARAMETERS[name].get(strategy, {})
+                parameters = PARAMETERS.get((name, alpha), {}).get(strategy, {})
                 runs = [field.accuracies(name, alpha, seed, strategy, parameters) for seed in seeds]
                 last = [run[-1] for run in runs]
                 told.append(
@@ -241,6 +265,7 @@ def main() -> None:
                 "training": TRAINING.model_dump(),
                 "training_pictures": TRAINING_PICTURES,
                 "test_pictures": TEST_PICTURES,
+                "tuning": {"pictures": TUNING_PICTURES, "seed": TUNING_SEED, "tried": GRID},
                 "seeds": seeds,
                 "backbone": imagenet_file(0.25),
             },

@@ -1,21 +1,27 @@
 """Runs of a long benchmark, kept as they end: broken off, it goes on where it was."""
 
+import hashlib
 import json
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+#: What results of strategies depend on, besides their settings.
+_SOURCES = ("shared/federated", "shared/learning", "shared/datasets", "benchmarks/attacks.py")
+_SOURCES += ("benchmarks/virtual_devices.py",)
+
 
 class Runs:
     """A file of lines of JSON: what was run, and what came of it.
 
     Args:
-        file: beside the result; it stays, so that a run is repeated only when its settings change.
+        file: beside the result; it stays, so that a run is repeated only when its settings change,
+            or the code that it runs.
     """
 
     def __init__(self, file: Path) -> None:
-        self._file = file
+        self._file, self._sources = file, sources_sha256(Path())
         self._known: dict[str, dict[str, Any]] = {}
         if file.exists():
             for line in file.read_text().splitlines():
@@ -34,6 +40,7 @@ class Runs:
             settings: all that the result depends on, ready for JSON.
             work: gives the result, ready for JSON.
         """
+        settings = settings | {"sources": self._sources}
         told = self._known.get(_key(settings))
         if told is None:
             began = time.monotonic()
@@ -51,6 +58,20 @@ class Runs:
     def hours(self) -> float:
         """How long all that was asked for took."""
         return float(sum(told["seconds"] for told in self.asked)) / 3600
+
+
+def sources_sha256(root: Path) -> str:
+    """Of all that a run's result depends on besides its settings; 12 hex digits.
+
+    Args:
+        root: of the repository.
+    """
+    digest = hashlib.sha256()
+    for source in _SOURCES:
+        for file in sorted([root / source, *(root / source).rglob("*")]):
+            if file.suffix == ".py":
+                digest.update(f"{file.relative_to(root)}\n".encode() + file.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def _key(settings: dict[str, Any]) -> str:

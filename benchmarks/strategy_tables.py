@@ -43,8 +43,9 @@ def robustness(result: dict[str, Any]) -> str:
     settings, told = result["settings"], result["accuracy"]
     parts = [
         "## Poisoned devices\n",
-        f"Test accuracy after {settings['rounds']} rounds, {settings['devices']} devices, one "
-        f"seed. {result['hours']} hours on two cores.\n",
+        f"Test accuracy after {settings['rounds']} rounds, mean of {len(settings['seeds'])} seeds: "
+        f"{settings['devices']} devices with equal shares of the pictures. {result['hours']} hours "
+        "on two cores.\n",
         "![Accuracy of each strategy under each attack](robustness.svg)\n",
     ]
     for task in settings["tasks"]:
@@ -55,14 +56,17 @@ def robustness(result: dict[str, Any]) -> str:
         }
         attacks = list(dict.fromkeys(attack for _, attack, poisoned in found if poisoned))
         rows = []
+        clean = found["fedavg", "none", 0]
         for strategy in dict.fromkeys(name for name, *_ in found):
-            clean = found[strategy, "none", 0]
-            row = [f"`{strategy}`", f"{clean:.3f}"]
+            row = [f"`{strategy}`", f"{found[strategy, 'none', 0]:.3f}"]
             for attack in attacks:
                 accuracy = found[strategy, attack, 2]
                 holds = clean - accuracy < _HOLDS
                 row.append(f"**{accuracy:.3f}**" if holds else f"{accuracy:.3f}")
             rows.append(row)
-        parts.append(f"{task}, two of ten poisoned; bold: less than 2 points lost.\n")
+        parts.append(
+            f"{task}, two of ten poisoned; bold: less than 2 points below FedAvg with nobody "
+            "poisoned.\n"
+        )
         parts.append(table(["strategy", "nobody", *attacks], rows))
     return "\n".join(parts)

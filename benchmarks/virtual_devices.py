@@ -30,8 +30,8 @@ from shared.learning.local.kept import Files
 from shared.learning.local_training import Callbacks, Labelled, train_for
 from shared.learning.network import Network
 
-#: What becomes of the weights that all devices send, in their order, given what they started from.
-Attack = Callable[[list[dict[str, Array]], Mapping[str, Array]], list[dict[str, Array]]]
+#: What becomes of the updates that all devices send, in their order, given what they started from.
+Attack = Callable[[list[Update], Mapping[str, Array]], list[Update]]
 
 
 @dataclass(frozen=True)
@@ -83,11 +83,7 @@ class VirtualFederation:
         with open_weights(self._model) as base:
             updates = [self._opened(files) for files in sent]
             if attack is not None:
-                attacked = attack([dict(update.weights) for update in updates], dict(base))
-                updates = [
-                    replace(update, weights=weights)
-                    for update, weights in zip(updates, attacked, strict=True)
-                ]
+                updates = attack(updates, dict(base))
             arrivals = [Arrival(update, base) for update in updates]
             slots = self._read_slots()
             made = self._task.rule.next(
