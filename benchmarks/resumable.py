@@ -8,8 +8,13 @@ from pathlib import Path
 from typing import Any
 
 #: What results of strategies depend on, besides their settings.
-_SOURCES = ("shared/federated", "shared/learning", "shared/datasets", "benchmarks/attacks.py")
-_SOURCES += ("benchmarks/virtual_devices.py",)
+_SOURCES = (
+    "shared/federated",
+    "shared/learning",
+    "shared/datasets",
+    "benchmarks/attacks.py",
+    "benchmarks/virtual_devices.py",
+)
 
 
 class Runs:
