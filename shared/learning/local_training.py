@@ -132,6 +132,7 @@ def train_for(
         task.compression,
         seed,
         kept.get(RESIDUAL, {}),
+        owes=rule.owes_rounding,
     )
     keeps: dict[str, Mapping[str, Array]] = dict(learned.kept)
     if residual:

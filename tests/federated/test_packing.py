@@ -332,6 +332,21 @@ def test_a_device_goes_on_from_its_own_update(method: str, tmp_path: Path) -> No
         read_update(file, base, Schema.of({"a": base["a"]}))
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_all_that_was_told_and_what_is_owed_add_up_where_that_is_asked(method: PackingName) -> None:
+    """Rounded off again and again, the sum would be ever further from what was meant."""
+    base = {"a": np.zeros(300, np.float32)}
+    meant, told = np.zeros(300), np.zeros(300)
+    owed: dict[str, Array] = {}
+    for number in range(50):
+        change = {"a": normal(300, seed=number)}
+        body, owed = packed(change, base, method, seed=number, residual=owed, owes=True)
+        meant += change["a"]
+        told += unpacked(body, method, base)["a"]
+    assert np.abs(owed["a"]).max() > 0
+    np.testing.assert_allclose(told + owed["a"], meant, atol=1e-4)
+
+
 @pytest.mark.parametrize("method", ["float16", "int8"])
 def test_what_top_k_owed_is_sent_by_another_method(method: PackingName) -> None:
     base = {"a": np.zeros(2, np.float32)}

@@ -28,6 +28,7 @@ class Scaffold(Strategy):
     kind = "average"
     carries = (CONTROL,)
     sends = (CONTROL,)
+    owes_rounding = True
     keeps = "its control variate: a number for each trained one"
 
     server_learning_rate: float = Field(

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from shared.federated.packing.packing import Layout, Packed, PackedChange, Packing
+from shared.federated.packing.packing import Arrays, Layout, PackedChange, Packing
 from shared.federated.policies import CompressionSettings
 from shared.federated.weights import Array, ArraysFile, NotFinite, Schema, Weights
 
@@ -19,14 +19,11 @@ class Float16(Packing):
 
     name = "float16"
 
-    def pack(self, change: Weights, settings: CompressionSettings, seed: int) -> Packed:
+    def pack(self, change: Weights, settings: CompressionSettings, seed: int) -> Arrays:
         """See :meth:`Packing.pack`. Nothing is left to chance."""
-        return Packed(
-            {
-                name: np.clip(array, -_MOST, _MOST).astype(np.float16)
-                for name, array in change.items()
-            }
-        )
+        return {
+            name: np.clip(array, -_MOST, _MOST).astype(np.float16) for name, array in change.items()
+        }
 
     def layout(self, schema: Schema) -> Layout:
         """An array of the same name and shape, F16."""

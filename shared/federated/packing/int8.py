@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shared.federated.names import MARK
-from shared.federated.packing.packing import Layout, Packed, PackedChange, Packing
+from shared.federated.packing.packing import Arrays, Layout, PackedChange, Packing
 from shared.federated.policies import CompressionSettings
 from shared.federated.weights import (
     Array,
@@ -39,7 +39,7 @@ class Int8(Packing):
 
     name = "int8"
 
-    def pack(self, change: Weights, settings: CompressionSettings, seed: int) -> Packed:
+    def pack(self, change: Weights, settings: CompressionSettings, seed: int) -> Arrays:
         """See :meth:`Packing.pack`."""
         generator = np.random.Generator(np.random.PCG64(seed))
         arrays: dict[str, npt.NDArray[Any]] = {}
@@ -54,7 +54,7 @@ class Int8(Packing):
                 whole[start : start + piece.size], of_piece[:] = _rounded(piece, generator)
             arrays[name] = whole.reshape(change[name].shape)
             arrays[name + _SCALES] = scales
-        return Packed(arrays)
+        return arrays
 
     def layout(self, schema: Schema) -> Layout:
         """An array of the same name and shape, I8; and ARRAY@scales, F32 (buckets,)."""

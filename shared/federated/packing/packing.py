@@ -2,31 +2,19 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy.typing as npt
 
 from shared.federated.policies import CompressionSettings
 from shared.federated.update import PackingName
-from shared.federated.weights import Array, ArraysFile, Schema, StreamedWeights, Weights
+from shared.federated.weights import ArraysFile, Schema, StreamedWeights, Weights
 
 #: What a file has, by name: the dtype, a name of DTYPES, and the shape. None: any length.
 Layout = Mapping[str, tuple[str, tuple[int | None, ...]]]
 
-
-@dataclass(frozen=True)
-class Packed:
-    """What a packing makes of a change.
-
-    Attributes:
-        arrays: to be written, by name; each of one of DTYPES.
-        residual: of each array, what these do not tell, and the next packing is to: the change
-            that went in is what unpacking gives, and this. Empty where nothing is owed.
-    """
-
-    arrays: Mapping[str, npt.NDArray[Any]]
-    residual: Mapping[str, Array] = field(default_factory=dict)
+#: What is written, by name; each of one of DTYPES.
+Arrays = Mapping[str, npt.NDArray[Any]]
 
 
 class PackedChange(StreamedWeights):
@@ -43,12 +31,17 @@ class PackedChange(StreamedWeights):
 
 
 class Packing(ABC):
-    """One way to write a change with fewer bytes."""
+    """One way to write a change with fewer bytes.
+
+    Attributes:
+        owes: what a packed change does not tell is added to the next one, whatever the strategy.
+    """
 
     name: ClassVar[PackingName]
+    owes: ClassVar[bool] = False
 
     @abstractmethod
-    def pack(self, change: Weights, settings: CompressionSettings, seed: int) -> Packed:
+    def pack(self, change: Weights, settings: CompressionSettings, seed: int) -> Arrays:
         """What to write of a change.
 
         Args:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shared.federated.names import MARK
-from shared.federated.packing.packing import Layout, Packed, PackedChange, Packing
+from shared.federated.packing.packing import Arrays, Layout, PackedChange, Packing
 from shared.federated.policies import CompressionSettings
 from shared.federated.weights import (
     Array,
@@ -35,22 +35,19 @@ class TopK(Packing):
     """
 
     name = "top_k"
+    owes = True
 
-    def pack(self, change: Weights, settings: CompressionSettings, seed: int) -> Packed:
+    def pack(self, change: Weights, settings: CompressionSettings, seed: int) -> Arrays:
         """See :meth:`Packing.pack`. Nothing is left to chance."""
         arrays: dict[str, npt.NDArray[Any]] = {}
-        residual: dict[str, Array] = {}
         for slot in sorted({slot_of(name) for name in change}):
             names = [name for name in sorted(change) if slot_of(name) == slot]
             chosen = _largest([change[name] for name in names], settings.fraction)
             for name, places in zip(names, chosen, strict=True):
-                left = np.array(change[name], np.float32, order="C")
-                numbers = left.reshape(-1)
+                numbers = np.asarray(change[name], np.float32, order="C").reshape(-1)
                 arrays[name + _PLACES] = places.astype(np.uint32)
                 arrays[name + _VALUES] = numbers[places]
-                numbers[places] = 0
-                residual[name] = left
-        return Packed(arrays, residual)
+        return arrays
 
     def layout(self, schema: Schema) -> Layout:
         """ARRAY@places, U32 (n,), in C order and ascending; and ARRAY@values, F32 (n,)."""

@@ -1,10 +1,8 @@
 """Writing an update, packed as its task wants it."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from shared.federated.names import is_trained
 from shared.federated.packing.methods import PACKINGS
@@ -19,6 +17,7 @@ from shared.federated.weights import (
     Stored,
     Weights,
     in_file_order,
+    open_arrays,
     slot_of,
     write_arrays,
     write_weights,
@@ -35,6 +34,8 @@ def write_update(
     settings: CompressionSettings,
     seed: int,
     residual: Weights,
+    *,
+    owes: bool = False,
 ) -> dict[str, Array]:
     """Write an update, packed: durable, and under ``path`` whole or not at all.
 
@@ -51,11 +52,14 @@ def write_update(
         residual: what this function returned when it wrote the device's last update, at first
             nothing. It is added to the change. One that cannot belong to these weights, because
             its arrays are others or not finite, is ignored.
+        owes: what the file does not tell is to be returned also where a packing rounds alone, as
+            float16 and int8 do.
 
     Returns:
-        What this update does not tell: by name an array for each that was packed, float32. Empty
-        where nothing is owed, and with "none". It goes with the file: it takes the place of
-        ``residual`` once the main server has this update, or where a training goes on from what
+        What this update does not tell: by name an array for each that was packed, float32; the
+        change is what unpacking gives, and this. Empty where nothing is owed, and with "none".
+        It goes with the file: it takes the place of ``residual`` once the main server has this
+        update, or where a training goes on from what
         :func:`~shared.federated.packing.read_update` gives. An update that is thrown away has told
         nothing: then ``residual`` is still owed.
 
@@ -70,14 +74,18 @@ def write_update(
         return {}
     check_names(Schema.of(weights))
     change = _change(weights, base, residual)
-    packed = PACKINGS[settings.method].pack(change, settings, seed)
-    arrays: dict[str, npt.NDArray[Any]] = dict(packed.arrays)
+    packing = PACKINGS[settings.method]
+    arrays = dict(packing.pack(change, settings, seed))
     arrays |= {name: weights[name] for name in weights if not is_trained(name)}
     stored = {name: Stored(_NAMES[array.dtype], array.shape) for name, array in arrays.items()}
     pieces = (np.asarray(arrays[name], order="C").reshape(-1) for name in in_file_order(stored))
     told = header.model_copy(update={"packing": settings.method})
     write_arrays(path, stored, pieces, told.as_metadata())
-    return dict(packed.residual)
+    if not (owes or packing.owes):
+        return {}
+    with open_arrays(path) as file:
+        tells = dict(packing.opened(file, Schema.of(change)))
+    return {name: np.asarray(array - tells[name]) for name, array in change.items()}
 
 
 def _change(weights: Weights, base: Weights, residual: Weights) -> dict[str, Array]:
