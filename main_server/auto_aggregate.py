@@ -23,6 +23,7 @@ from main_server.rounds import AGGREGATED, OPEN
 from main_server.steps import Steps
 from main_server.store.round_rows import own_senders
 from main_server.store.rounds import Rounds
+from main_server.store.strategies import Strategies
 from main_server.store.tables import Round
 from shared.errors import FedbellError
 from shared.federated.task import Task
@@ -71,9 +72,17 @@ class AutoAggregate:
         look_seconds: how soon a process sees, at the latest, what others received and left.
     """
 
-    def __init__(self, rounds: Rounds, steps: Steps, jobs: Jobs, look_seconds: float) -> None:
+    def __init__(
+        self,
+        rounds: Rounds,
+        steps: Steps,
+        strategies: Strategies,
+        jobs: Jobs,
+        look_seconds: float,
+    ) -> None:
         self._rounds = rounds
         self._steps = steps
+        self._strategies = strategies
         self._jobs = jobs
         self._look_seconds = look_seconds
         self._came: dict[str, threading.Event] = {}
@@ -103,8 +112,8 @@ class AutoAggregate:
         for thread in self._threads:
             thread.join(_STOP_SECONDS)
 
-    def update_came(self, task: Task) -> None:
-        """An update of ``task`` is stored; it returns at once."""
+    def look_again(self, task: Task) -> None:
+        """An update of ``task`` is stored, or its strategy chosen; it returns at once."""
         if came := self._came.get(task.name):
             came.set()
 
@@ -159,10 +168,15 @@ class AutoAggregate:
         return None
 
     def _may_succeed(self, task: Task) -> bool:
-        """Whether another try makes sense: nothing can be sent out while no device is there."""
+        """Whether another try makes sense: nothing can be sent out while no device is there, and
+        no version be made of fewer updates than the strategy needs."""
         newest = self._rounds.newest(task.name)
-        is_made = newest is not None and newest.status == AGGREGATED
-        return not is_made or self._steps.is_any_ready(task)
+        if newest is None:
+            return True
+        if newest.status == AGGREGATED:
+            return self._steps.is_any_ready(task)
+        came = len({update.device for update in newest.updates})
+        return came >= self._strategies.of(task).rule.least_updates()
 
     def _aggregate_what_came(self, task: Task) -> None:
         if not self._is_due(task):

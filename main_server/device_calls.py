@@ -94,7 +94,7 @@ def blueprint(server: MainServer) -> APIBlueprint:
         except (StaleUpdate, OtherStrategy, NotAsked, RoundFull) as error:
             note_refused(server.database, task.name, device, error)
             raise
-        server.auto_aggregate.update_came(task)
+        server.auto_aggregate.look_again(task)
         return counted
 
     @calls.put("/models/0")

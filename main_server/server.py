@@ -103,7 +103,7 @@ class MainServer:
         whole_rounds = WholeRounds(self.rounds, self.round_steps, single)
         self.steps = Steps(settings, self.devices, self.versions, single, whole_rounds)
         self.auto_aggregate = AutoAggregate(
-            self.rounds, self.steps, self.jobs, settings.lost_after_seconds
+            self.rounds, self.steps, self.strategies, self.jobs, settings.lost_after_seconds
         )
         self.auto_aggregate.start(self._configured.values())
         self.database.before_closing(self.auto_aggregate.stop)

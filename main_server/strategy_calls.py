@@ -88,7 +88,7 @@ def blueprint(server: MainServer) -> APIBlueprint:
     @calls.output(StrategyChosen)
     @calls.doc(
         summary="Choose the strategy of a task: it is in use from the next round on",
-        description="At once where the open round has no updates yet: from_round tells. What is "
+        description="At once where the open round has not begun: from_round tells. What is "
         "chosen holds over restarts, until tasks.toml says something else. 422 names the parameter "
         "that is wrong; 409 for an asynchronous task, and for a strategy that would leave nothing "
         "to combine.",
@@ -98,6 +98,7 @@ def blueprint(server: MainServer) -> APIBlueprint:
         try:
             choice = Choice.checked(json_data.strategy, json_data.parameters)
             number = server.strategies.choose(task, choice)
+            server.auto_aggregate.look_again(task)  # it may do with the updates that are here
         except (BadChoice, NothingShared, NothingStays) as error:
             if not is_page(request):
                 raise

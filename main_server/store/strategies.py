@@ -1,7 +1,8 @@
 """Which strategy each task goes by: as tasks.toml says, or as people chose it since.
 
 Several processes share it, so it is read each time. What an open round was begun with, it ends
-with: as soon as it has updates, a choice waits until it is closed.
+with: as soon as it has updates, or trainings that would be in vain, a choice waits until it is
+closed.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,8 +14,9 @@ from sqlalchemy.orm import Session
 from main_server.arrivals import no_strategy
 from main_server.rounds import OPEN
 from main_server.store.round_rows import newest_round
+from main_server.store.round_steps import DONE, RUNNING
 from main_server.store.strategy_rows import as_json, choice_of, in_use, note_strategy, switch
-from main_server.store.tables import ReceivedUpdate, Round, TaskStrategy
+from main_server.store.tables import DeviceStep, ReceivedUpdate, Round, TaskStrategy
 from main_server.store.versions import Versions
 from shared.errors import ConfigurationError
 from shared.federated.aggregation import STRATEGIES, NothingShared, NothingStays, Strategy
@@ -84,7 +86,7 @@ class Strategies:
         return None if row is None or row.following is None else choice_of(row.following)
 
     def choose(self, task: Task, choice: Choice) -> int:
-        """Use a strategy: at once, or once the open round is closed if it has updates.
+        """Use a strategy: at once, or once the open round is closed if that has begun.
 
         Returns:
             The number of the first round that goes by it.
@@ -152,17 +154,18 @@ def _choose(
 
 
 def _ends_as_it_began(session: Session, row: Round, choice: Choice) -> bool:
-    """Whether a round is open, and its updates are for the strategy that it began with.
+    """Whether a round is open, and what devices did in it is for the strategy that it began with.
 
-    Not where they are too few for that one, while the chosen one can combine them: the round could
-    never end.
+    Not where updates are too few for that one, while the chosen one can combine them: the round
+    could never end. Nor where devices have only trained, and the chosen one can combine what they
+    will send.
     """
-    if not _has_updates(session, row):
-        return False
     now = _rule(session, row.task)
+    is_for_both = now.takes_any_update and choice.rule.takes_any_update
+    if not _has_updates(session, row):
+        return row.status == OPEN and not is_for_both and _has_trainings(session, row)
     came = len({update.device for update in row.updates})
-    is_stuck = came < now.least_updates()
-    return not (is_stuck and now.takes_any_update and choice.rule.takes_any_update)
+    return not (is_for_both and came < now.least_updates())
 
 
 def _rule(session: Session, task: str) -> Strategy:
@@ -176,6 +179,17 @@ def _has_updates(session: Session, row: Round) -> bool:
         return False
     query = select(ReceivedUpdate.device).where(ReceivedUpdate.round_id == row.id).limit(1)
     return session.scalar(query) is not None
+
+
+def _has_trainings(session: Session, row: Round) -> bool:
+    """Whether devices train in a round, or have trained."""
+    query = select(DeviceStep.device).where(
+        DeviceStep.task == row.task,
+        DeviceStep.round == row.number,
+        DeviceStep.step == "modeltrain",
+        DeviceStep.state.in_((RUNNING, DONE)),
+    )
+    return session.scalar(query.limit(1)) is not None
 
 
 def _is_known(row: TaskStrategy) -> bool:

@@ -129,6 +129,19 @@ def test_an_open_round_without_updates_goes_by_it_at_once(client: FlaskClient) -
     answering.close()
 
 
+def test_trainings_that_would_be_in_vain_are_a_beginning(client: FlaskClient) -> None:
+    """Devices have trained for FedAvg, and have sent nothing yet."""
+    answering = AnsweringDevice(client, "device1")
+    client.post("/modeltrain")
+    # SCAFFOLD cannot combine what they will send: it waits.
+    assert choose(client, ("scaffold", {})) == 2
+    assert goes_by(client) == (FEDAVG, ("scaffold", {"server_learning_rate": 1.0}))
+    assert client.post("/sendmodel").status_code == 200
+    assert client.post("/aggregate_models").get_json()["strategy"] == "fedavg"
+    assert goes_by(client)[0][0] == "scaffold"
+    answering.close()
+
+
 def test_an_open_round_with_updates_ends_as_it_began(device: ThinDevice) -> None:
     client = device.client
     device.send(device.update(filled(4.0)))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pydantic import Field
 
 from shared.federated.aggregation.state import Arrival, ServerState
-from shared.federated.aggregation.strategy import Strategy
+from shared.federated.aggregation.strategy import Strategy, by_samples
 from shared.federated.aggregation.streams import mean, mean_change, moved
 
 #: What the server keeps, a device keeps, and an update brings the change of.
@@ -17,9 +17,10 @@ class Scaffold(Strategy):
 
     A device steps along g - c_i + c, and brings how its c_i has changed, Δc_i (Karimireddy et al.
     2020, arXiv:1910.06378, algorithm 1, option II): shared/learning/local/control_variates.py. Then
-    x ← x + η/|S|·Σ Δ_i and c ← c + 1/N·Σ Δc_i, with Δ_i = x_i - base_i, where S are those that
-    sent, of N devices: c is the mean of all c_i, whoever takes part in a round. As in the paper,
-    numbers of samples do not matter. For devices that train with SGD.
+    x ← x + η·Σ p_i·Δ_i and c ← c + |S|/N·Σ p_i·Δc_i, where S are those that sent, of N devices.
+    The paper's devices are of one size: p_i = 1/|S|; here it is the share of the samples. So c is
+    the mean of all c_i where everybody takes part or all are of one size, and near it otherwise.
+    For devices that train with SGD.
     """
 
     name = "scaffold"
@@ -39,10 +40,10 @@ class Scaffold(Strategy):
         self, state: ServerState, arrivals: Sequence[Arrival], num_devices: int
     ) -> ServerState:
         """See :meth:`Strategy.combine`."""
-        came = len(arrivals)
-        # A late Δc_i counts in full: left out of c, it would be missing for good.
-        changed = mean([arrival.update.carried[CONTROL] for arrival in arrivals], [1] * came)
-        control = moved(state.slot(CONTROL), changed, came / num_devices)
-        change = mean_change(arrivals, [arrival.update.weight for arrival in arrivals])
+        # A late Δc_i counts in full: what is left out of c is missing for good.
+        sizes = [arrival.update.num_samples for arrival in arrivals]
+        changed = mean([arrival.update.carried[CONTROL] for arrival in arrivals], sizes)
+        control = moved(state.slot(CONTROL), changed, len(arrivals) / num_devices)
+        change = mean_change(arrivals, by_samples(arrivals))
         weights = moved(state.weights, change, self.server_learning_rate)
         return ServerState(weights, slots={CONTROL: control})
