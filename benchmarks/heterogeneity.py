@@ -62,11 +62,11 @@ STRATEGIES = (
 PARAMETERS: Mapping[tuple[str, float], Mapping[str, dict[str, Any]]] = {}
 #: What ``--tune`` tries.
 GRID: Mapping[str, list[dict[str, Any]]] = {
-    "fedprox": [{"mu": mu} for mu in (0.001, 0.01, 0.1)],
-    "feddyn": [{"alpha": alpha} for alpha in (0.003, 0.01, 0.03, 0.1)],
-    "fedavgm": [{"momentum": momentum} for momentum in (0.3, 0.6, 0.9)],
-    "fedadam": [{"server_learning_rate": rate} for rate in (0.01, 0.03, 0.1)],
-    "fedyogi": [{"server_learning_rate": rate} for rate in (0.01, 0.03, 0.1)],
+    "fedprox": [{"mu": mu} for mu in (0.001, 0.01, 0.1, 0.3, 1.0)],
+    "feddyn": [{"alpha": alpha} for alpha in (0.003, 0.01, 0.03, 0.1, 0.3)],
+    "fedavgm": [{"momentum": momentum} for momentum in (0.1, 0.3, 0.6, 0.9)],
+    "fedadam": [{"server_learning_rate": rate} for rate in (0.003, 0.01, 0.03, 0.1)],
+    "fedyogi": [{"server_learning_rate": rate} for rate in (0.003, 0.01, 0.03, 0.1)],
 }
 #: Final accuracy at alpha 0.1 in the table of NVFlare's TensorFlow example (CIFAR-10, a small
 #: network, eight sites, 50 rounds of four epochs): another network, other numbers of pictures.

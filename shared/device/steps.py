@@ -2,10 +2,12 @@
 
 import math
 import time
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+from shared.device.connection import MainServerAway, MainServerFailed
 from shared.device.main_server_client import MainServer
 from shared.device.models import GlobalModels
 from shared.device.remote import RemoteProblem
@@ -70,6 +72,7 @@ class Steps:
             start = self._starts.choose(task, control, offline)
             task = self._store.goes_by(task)  # which may have been told with the version
             version = start.version
+            self._ask_once_more(task, version)
             settings = TrainingSettings(**task.training.model_dump() | choice)
             file, keeps = (self._store.new_file("updates", task.name) for _ in range(2))
             kept = self._store.kept_for(task, version, goes_on=start.base == "own")
@@ -125,6 +128,7 @@ class Steps:
                 result=result
                 | {"unreadable": trained["skipped"], "trainings": start.trainings + 1},
                 trained=time.time(),
+                tried=None,
                 answer=None,
             )
             self._store.keep_update(row, federation, new, by_itself, sequence)
@@ -148,12 +152,7 @@ class Steps:
             self._store.open_update(task.name) as (row, file),
         ):
             if row.answer is None:
-                try:
-                    answer = self._main_server.send(task.name, file)
-                finally:
-                    self._sent_at[task.name] = time.monotonic()
-                self._store.sent(row, answer)
-                return answer
+                return self._send(row, file)
             counts_in = row.answer["round"]
             installed = self._store.installed(task.name)
             is_over = installed is not None and installed.version > row.base_version
@@ -163,6 +162,32 @@ class Steps:
                     f"round, train again first: POST /modeltrain?task={task.name}"
                 )
             return row.answer
+
+    def _send(self, row: PendingUpdate, file: BinaryIO) -> dict[str, Any]:
+        self._store.tries(row)
+        try:
+            answer = self._main_server.send(row.task, file)
+        finally:
+            self._sent_at[row.task] = time.monotonic()
+        self._store.sent(row, answer)
+        return answer
+
+    def _ask_once_more(self, task: Task, version: int) -> None:
+        """Before a training from another version: send an update again whose answer was lost.
+
+        Whether it counted decides what the training begins with, see :meth:`Store.kept_for`. The
+        same update counts once. Where nothing was kept of it, it does not matter.
+        """
+        row = self._store.pending(task.name)
+        if row is None or row.answer is not None or row.tried is None or row.keeps is None:
+            return
+        if row.base_version == version:  # the training makes an update that takes its place
+            return
+        with (
+            suppress(MainServerAway, MainServerFailed, RemoteProblem),
+            self._store.open_update(task.name) as (pending, file),
+        ):
+            self._send(pending, file)
 
     def sent_at(self, task: str) -> float:
         """When the main server was sent an update last, as ``time.monotonic()``."""

@@ -3,7 +3,9 @@
 The tests of this module follow one another.
 """
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -180,3 +182,25 @@ def test_all_of_it_is_there_after_a_restart(federation: Federation) -> None:
             assert version_file(federation, task, 4, ".slots").read_bytes() != before
         with open_weights(version_file(federation, task, 4)) as opened:
             assert opened.metadata["began"] == "0"
+
+
+def test_an_update_whose_answer_was_lost_counts_in_what_its_device_keeps(
+    federation: Federation,
+) -> None:
+    """Its c_i went into c: the next training has to begin with it, not with the one before."""
+    device = federation.devices["device1"]
+    query = "SELECT kept, keeps, tried, answer FROM pending_updates WHERE task = 'scaffold'"
+    with closing(sqlite3.connect(device.state / "device.db")) as database:
+        _, keeps, tried, answer = database.execute(query).fetchone()
+        assert tried is not None and answer is not None
+        with database:  # as a device is that was killed before the answer came
+            database.execute("UPDATE pending_updates SET answer = NULL WHERE task = 'scaffold'")
+        run(federation, "scaffold", 1)
+        kept, *_ = database.execute(query).fetchone()
+        assert kept == keeps
+        # One that never left this device counts nowhere, and is not sent now.
+        with database:
+            change = "UPDATE pending_updates SET answer = NULL, tried = NULL"
+            database.execute(f"{change} WHERE task = 'scaffold'")
+        run(federation, "scaffold", 1)
+        assert database.execute(query).fetchone()[0] == kept

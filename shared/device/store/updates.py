@@ -1,6 +1,7 @@
 """What a device trained last of each task, and whether the main server has it."""
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -99,6 +100,15 @@ class Updates(Part):
             file = self.update_file(row).open("rb")
         with file:
             yield row, file
+
+    def tries(self, row: PendingUpdate) -> None:
+        """Keep that an update is being sent: the answer may be lost on its way."""
+        with self.database.write(durable=False) as session:
+            session.execute(
+                update(PendingUpdate)
+                .where(PendingUpdate.task == row.task, PendingUpdate.file == row.file)
+                .values(tried=time.time())
+            )
 
     def sent(self, row: PendingUpdate, answer: dict[str, Any]) -> None:
         """Keep what the main server answered to an update."""
