@@ -46,7 +46,12 @@ ROUNDS = 30
 TRAINING_PICTURES, TEST_PICTURES, TUNING_PICTURES = 10_000, 10_000, 5_000
 #: Of the parts of a data set, how many pictures are taken for what.
 COUNTS = {"train": (TRAINING_PICTURES, TUNING_PICTURES), "test": (TEST_PICTURES,)}
-TRAINING = TrainingSettings(epochs=4, batch_size=32, learning_rate=0.05, optimizer="sgd")
+#: The learning rate with which FedAvg is best, of RATES, as ``--tune`` has found.
+TRAINING = {
+    name: TrainingSettings(epochs=4, batch_size=32, learning_rate=rate, optimizer="sgd")
+    for name, rate in (("mnist", 0.05), ("cifar10", 0.02))
+}
+RATES = (0.01, 0.02, 0.05, 0.1)
 
 STRATEGIES = (
     "fedavg",
@@ -152,9 +157,15 @@ class Field:
         seed: int,
         strategy: str,
         parameters: dict[str, Any],
-        is_tuning: bool = False,
+        tuned: TrainingSettings | None = None,
     ) -> list[float]:
-        """Accuracy after each round, on the test pictures or those that are for tuning."""
+        """Accuracy after each round.
+
+        Args:
+            tuned: measure on the pictures for tuning, after trainings like this; None: on the test
+                pictures, after trainings as TRAINING says.
+        """
+        is_tuning, training = tuned is not None, tuned or TRAINING[name]
         settings = {
             "data": name,
             "training_pictures": TRAINING_PICTURES,
@@ -164,11 +175,12 @@ class Field:
             "parameters": parameters,
             "devices": DEVICES,
             "rounds": self._rounds,
-            "training": TRAINING.model_dump(),
+            "training": training.model_dump(),
             "is_tuning": is_tuning,
         }
         result = self._runs.run(
-            settings, lambda: self._run(name, alpha, seed, strategy, parameters, is_tuning)
+            settings,
+            lambda: self._run(name, alpha, seed, strategy, parameters, training, is_tuning),
         )
         accuracies = [float(each) for each in result["accuracies"]]
         told = f"{strategy:9} {parameters or ''}"
@@ -183,6 +195,7 @@ class Field:
         seed: int,
         strategy: str,
         parameters: dict[str, Any],
+        training: TrainingSettings,
         is_tuning: bool,
     ) -> dict[str, Any]:
         if name not in self._data:
@@ -193,7 +206,7 @@ class Field:
             VirtualDevice(data.training.features[part], labels[part])
             for part in split_by_dirichlet(labels, DEVICES, alpha, seed)
         ]
-        task = with_strategy(data.network.task, strategy, parameters, TRAINING)
+        task = with_strategy(data.network.task, strategy, parameters, training)
         federation = VirtualFederation(task, data.network, devices, self._work / "files", seed)
         measured_on, accuracies = data.tuning if is_tuning else data.test, []
         for _ in range(self._rounds):
@@ -208,9 +221,13 @@ def tune(field: Field, names: Sequence[str]) -> None:
     """Try the parameters of GRID, and say which are best on each data set at each alpha."""
     for name in names:
         for alpha in ALPHAS:
+            for rate in RATES:
+                other = TRAINING[name].model_copy(update={"learning_rate": rate})
+                found = field.accuracies(name, alpha, TUNING_SEED, "fedavg", {}, other)
+                print(f"fedavg: {name}, {alpha}: learning rate {rate} {found[-1]:.3f}")
             for strategy, tried in GRID.items():
                 found = [
-                    field.accuracies(name, alpha, TUNING_SEED, strategy, each, is_tuning=True)[-1]
+                    field.accuracies(name, alpha, TUNING_SEED, strategy, each, TRAINING[name])[-1]
                     for each in tried
                 ]
                 best = int(np.argmax(found))
@@ -264,10 +281,15 @@ def main() -> None:
             "settings": {
                 "devices": DEVICES,
                 "rounds": 2 if run.quick else ROUNDS,
-                "training": TRAINING.model_dump(),
+                "training": {name: each.model_dump() for name, each in TRAINING.items()},
                 "training_pictures": TRAINING_PICTURES,
                 "test_pictures": TEST_PICTURES,
-                "tuning": {"pictures": TUNING_PICTURES, "seed": TUNING_SEED, "tried": GRID},
+                "tuning": {
+                    "pictures": TUNING_PICTURES,
+                    "seed": TUNING_SEED,
+                    "rates": RATES,
+                    "tried": GRID,
+                },
                 "seeds": seeds,
                 "backbone": imagenet_file(0.25),
             },

@@ -26,14 +26,16 @@ def heterogeneity(result: dict[str, Any]) -> str:
         published = result["published"].get(strategy)
         rows.append([*row, "–" if published is None else f"{published:.3f}"])
     head = ["strategy", *(f"{data}, α {alpha:g}" for data, alpha in places), "published, α 0.1"]
-    training = settings["training"]
+    each = settings["training"]
+    training = next(iter(each.values()))
+    rates = ", ".join(f"{told['learning_rate']:g} ({data})" for data, told in each.items())
     return (
         "## Devices that are not alike\n\n"
         f"Test accuracy after {settings['rounds']} rounds, mean and deviation of "
         f"{len(settings['seeds'])} seeds: {settings['devices']} devices, "
         f"{settings['training_pictures']:,} training pictures, {training['epochs']} local epochs, "
-        f"batches of {training['batch_size']}, {training['optimizer']}, learning rate "
-        f"{training['learning_rate']}. {result['hours']} hours on two cores.\n\n"
+        f"batches of {training['batch_size']}, {training['optimizer']}, learning rate {rates}. "
+        f"{result['hours']} hours on two cores.\n\n"
         f"![Accuracy by round](heterogeneity.svg)\n\n{table(head, rows)}"
     )
 
