@@ -42,6 +42,12 @@ class ChooseStrategy(Strict):
         return others | {"parameters": given} if fields else others
 
 
+class StrategiesQuery(TaskQuery):
+    """``from_round``: to a browser the page says that what was chosen last is in use from then."""
+
+    from_round: int | None = Field(default=None, ge=1, le=2**31)
+
+
 class StrategyChosen(BaseModel):
     """A strategy is chosen."""
 
@@ -66,17 +72,17 @@ def blueprint(server: MainServer) -> APIBlueprint:
         state.app.extensions.setdefault(EXAMPLE_BODIES, {})["/strategy"] = body
 
     @calls.get("/strategies")
-    @calls.input(TaskQuery, location="query")
+    @calls.input(StrategiesQuery, location="query")
     @calls.doc(
         summary="How updates can become the next version: all strategies, and which is in use",
         description="Each with its paper and its parameters: defaults, bounds, what they do. "
         "following is the one that is in use from the next round on. To a browser it is a page.",
         responses=gives_json(StrategiesTold),
     )
-    def read_strategies(query_data: TaskQuery) -> Response:
+    def read_strategies(query_data: StrategiesQuery) -> Response:
         task = server.task(query_data.task)
         if is_page(request):
-            answer: Response = strategies_page(server, task)
+            answer: Response = strategies_page(server, task, None, query_data.from_round)
         else:
             answer = jsonify(strategies_as_json(server, task))
         answer.vary.add("Accept")
@@ -104,14 +110,15 @@ def blueprint(server: MainServer) -> APIBlueprint:
                 raise
             return _page_again(error, json_data)
         if is_page(request):
-            return redirect(url_for("strategies.read_strategies", task=task.name), code=303)
-        told = StrategyChosen(
+            page = url_for("strategies.read_strategies", task=task.name, from_round=number)
+            return redirect(page, code=303)
+        answer = StrategyChosen(
             task=task.name,
             strategy=choice.strategy,
             parameters=choice.all_parameters,
             from_round=number,
         )
-        return jsonify(told.model_dump())
+        return jsonify(answer.model_dump())
 
     def _page_again(error: FedbellError, told: ChooseStrategy) -> Response:
         """The page with what somebody filled in, and what is wrong beside it."""

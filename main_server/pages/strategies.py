@@ -87,12 +87,16 @@ class Card:
         told: what is known of it: see Strategy.described.
         states: that it is in use, that it follows.
         can_be_chosen: whether choosing it would change anything.
+        is_refused: it was chosen just now, and that was refused.
+        wrong: why, where that is not about one parameter.
     """
 
     told: Mapping[str, Any]
     parameters: list[Parameter]
     states: list[str]
     can_be_chosen: bool = False
+    is_refused: bool = False
+    wrong: str | None = None
 
 
 @dataclass(frozen=True)
@@ -136,8 +140,15 @@ def goes_by(server: MainServer, task: Task) -> GoesBy:
     )
 
 
-def strategies_page(server: MainServer, task: Task, refusal: Refusal | None = None) -> Response:
-    """The page; with ``refusal``, what was filled in and is wrong."""
+def strategies_page(
+    server: MainServer, task: Task, refusal: Refusal | None = None, from_round: int | None = None
+) -> Response:
+    """The page.
+
+    Args:
+        refusal: what was filled in and is wrong; None: nothing.
+        from_round: the first round that goes by what was chosen just now; None: nothing was.
+    """
     # A page that tells what is wrong is the answer to a form: nothing could ask for it again.
     live = {} if refusal else {"live_after": newest_id(server.database), "task_name": task.name}
     following = server.strategies.following(task.name) if task.mode == "sync" else None
@@ -147,13 +158,16 @@ def strategies_page(server: MainServer, task: Task, refusal: Refusal | None = No
         for described in [each.described()]
     ]
     newest = server.rounds.newest(task.name)
+    told = goes_by(server, task)
     return page(
         "strategies.html",
         refusal.error.status if refusal else 200,
         task=task,
         tasks=server.task_names,
         place="strategies.read_strategies",
-        goes_by=goes_by(server, task),
+        goes_by=told,
+        chosen=f"{_last_chosen(told)}: from round {from_round} on." if from_round else None,
+        packing=_packing(task),
         groups=[
             (heading, about, [card for card in cards if card.told["kind"] == kind])
             for kind, (heading, about) in KINDS.items()
@@ -163,6 +177,22 @@ def strategies_page(server: MainServer, task: Task, refusal: Refusal | None = No
         refusal=refusal,
         **live,
     )
+
+
+def _last_chosen(told: GoesBy) -> str:
+    return told.following or ", ".join([told.title, *told.parameters])
+
+
+def _packing(task: Task) -> str:
+    """How a task's updates are packed, in a sentence."""
+    settings = task.compression
+    if settings.method == "none":
+        return (
+            "Updates come as they are, as float32. compression in tasks.toml makes them smaller, "
+            "with any strategy."
+        )
+    of_all = f" with fraction {settings.fraction:g}" if settings.method == "top_k" else ""
+    return f"Updates come packed as {settings.method}{of_all} (compression in tasks.toml)."
 
 
 def _card(
@@ -180,8 +210,11 @@ def _card(
     elif is_in_use:
         values = Choice.of(task).all_parameters
     wrong: Mapping[str, str] = {}
-    if refusal is not None and refusal.strategy == name:
+    told: str | None = None
+    is_refused = refusal is not None and refusal.strategy == name
+    if refusal is not None and is_refused:
         values, wrong = refusal.parameters, refusal.wrong
+        told = None if wrong else refusal.error.detail
     parameters = [
         Parameter(
             field,
@@ -192,7 +225,8 @@ def _card(
     ]
     states = ["in use"] * is_in_use + ["from the next round on"] * follows
     changes = bool(parameters) or not (follows or (is_in_use and following is None))
-    return Card(described, parameters, states, task.mode == "sync" and changes)
+    can_be_chosen = task.mode == "sync" and changes
+    return Card(described, parameters, states, can_be_chosen, is_refused, told)
 
 
 def _filled_in(value: Any) -> str:

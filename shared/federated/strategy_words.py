@@ -24,6 +24,11 @@ _TITLES = {name: each.title for name, each in STRATEGIES.items()} | {
 
 def unknown(strategy: str) -> str:
     """What to tell who names a strategy that there is not, with what is spelled like it."""
+    if strategy in ASYNCHRONOUS_STRATEGIES:
+        return (
+            f'{strategy} is a rule of asynchronous tasks: in tasks.toml, mode = "async" and '
+            f'asynchronous.rule = "{strategy}"'
+        )
     near = get_close_matches(strategy, STRATEGIES, n=2)
     told = f"near it: {', '.join(near)}" if near else f"there are {', '.join(STRATEGIES)}"
     return f"there is no strategy {strategy[:80]!r}; {told}"

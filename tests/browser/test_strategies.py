@@ -28,8 +28,10 @@ def test_a_strategy_is_chosen_between_rounds(shades: Federation, page: Page) -> 
     page.goto(shades.main.url)
     page.get_by_role("link", name="Strategies", exact=True).click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Strategies of shades")
+    page.locator("#fedprox-parameters summary").click()
     page.get_by_label("mu of FedProx").fill("0.5")
     page.get_by_role("button", name="Use FedProx from the next round").click()
+    expect(page.locator(".alert-success")).to_have_text("FedProx, mu 0.5: from round 2 on.")
     expect(page.locator("#goes-by")).to_have_text("In use: FedProx, mu 0.5.")
     expect(page.locator("#fedprox")).to_contain_text("in use")
     expect(page.get_by_label("mu of FedProx")).to_have_value("0.5")
@@ -44,6 +46,7 @@ def test_a_strategy_is_chosen_between_rounds(shades: Federation, page: Page) -> 
 
 def test_what_another_person_chooses_is_seen_at_once(shades: Federation, page: Page) -> None:
     page.goto(f"{shades.main.url}/strategies?task=shades")
+    page.locator("#q_ffl-parameters summary").click()
     page.get_by_label("q of q-FFL").fill("3")
     shades.main.do("/strategy?task=shades", {"strategy": "fednova"})
     expect(page.locator("#goes-by")).to_have_text("In use: FedNova.")
@@ -55,6 +58,7 @@ def test_what_is_wrong_stands_beside_the_field_and_has_the_focus(
     shades: Federation, page: Page
 ) -> None:
     page.goto(f"{shades.main.url}/strategies?task=shades")
+    page.locator("#scaffold-parameters summary").click()
     rate = page.get_by_label("server_learning_rate of SCAFFOLD")
     rate.fill("0")  # the browser knows no bound that is itself left out
     page.get_by_role("button", name="Use SCAFFOLD from the next round").click()

@@ -89,7 +89,8 @@ def test_a_number_has_its_default_and_its_bounds(client: FlaskClient) -> None:
 def test_what_is_in_use_and_what_follows_is_marked(device: ThinDevice) -> None:
     client = device.client
     assert states(page_of(client)) == {"fedavg": "in use"}
-    assert post(client, "fedprox", mu="0.1").headers["Location"] == "/strategies?task=digits"
+    answer = post(client, "fedprox", mu="0.1")
+    assert answer.headers["Location"] == "/strategies?task=digits&from_round=1"
     assert goes_by(client) == (PROX, None)
     page = page_of(client)
     assert states(page) == {"fedprox": "in use"}

@@ -9,7 +9,9 @@ from shared.federated.aggregation.adaptive import Adaptive, Numbers
 class FedYogi(Adaptive):
     """Adam on the server whose second moment forgets slowly when changes become small.
 
-    v ← v - (1 - β₂)·Δ²·sign(v - Δ²) (Reddi et al. 2021, arXiv:2003.00295, algorithm 2).
+    v ← v - (1 - β₂)·Δ²·sign(v - Δ²),
+    m ← β₁·m + (1 - β₁)·Δ and x ← x + η·m/(√v + τ), where Δ is the mean change, and v begins with τ²
+    (Reddi et al. 2021, arXiv:2003.00295, algorithm 2).
     """
 
     name = "fedyogi"
