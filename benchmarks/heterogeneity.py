@@ -49,9 +49,9 @@ COUNTS = {"train": (TRAINING_PICTURES, TUNING_PICTURES), "test": (TEST_PICTURES,
 #: The learning rate with which FedAvg is best, of RATES, as ``--tune`` has found.
 TRAINING = {
     name: TrainingSettings(epochs=4, batch_size=32, learning_rate=rate, optimizer="sgd")
-    for name, rate in (("mnist", 0.05), ("cifar10", 0.02))
+    for name, rate in (("mnist", 0.3), ("cifar10", 0.02))
 }
-RATES = (0.01, 0.02, 0.05, 0.1)
+RATES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
 
 STRATEGIES = (
     "fedavg",
@@ -64,7 +64,22 @@ STRATEGIES = (
     "fedyogi",
 )
 #: As ``--tune`` has chosen them, by data set and alpha; the others have none, or their defaults.
-PARAMETERS: Mapping[tuple[str, float], Mapping[str, dict[str, Any]]] = {}
+PARAMETERS: Mapping[tuple[str, float], Mapping[str, dict[str, Any]]] = {
+    ("cifar10", 0.1): {
+        "fedprox": {"mu": 0.3},
+        "feddyn": {"alpha": 0.3},
+        "fedavgm": {"momentum": 0.1},
+        "fedadam": {"server_learning_rate": 0.01},
+        "fedyogi": {"server_learning_rate": 0.01},
+    },
+    ("cifar10", 1.0): {
+        "fedprox": {"mu": 0.3},
+        "feddyn": {"alpha": 0.3},
+        "fedavgm": {"momentum": 0.1},
+        "fedadam": {"server_learning_rate": 0.01},
+        "fedyogi": {"server_learning_rate": 0.01},
+    },
+}
 #: What ``--tune`` tries.
 GRID: Mapping[str, list[dict[str, Any]]] = {
     "fedprox": [{"mu": mu} for mu in (0.001, 0.01, 0.1, 0.3, 1.0)],

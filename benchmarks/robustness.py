@@ -45,7 +45,7 @@ ROUNDS = 10
 FOLDERS = ("device1", "device2")
 TRAINING = TrainingSettings(epochs=3, batch_size=16, learning_rate=0.003)
 #: For the strategies whose papers' devices train with it.
-SGD = TrainingSettings(epochs=3, batch_size=16, learning_rate=0.1, optimizer="sgd")
+SGD = TrainingSettings(epochs=3, batch_size=16, learning_rate=0.2, optimizer="sgd")
 WITH_SGD = ("fednova", "scaffold", "feddyn", "q_ffl")
 SEEDS = (1, 2, 3)
 
@@ -64,7 +64,7 @@ STRATEGIES: Mapping[str, dict[str, Any]] = {
     "fednova": {},
     "scaffold": {},
     "feddyn": {},
-    "q_ffl": {},
+    "q_ffl": {"q": 0.1},
     "fedavgm": {},
     "fedadagrad": {},
     "fedadam": {},
