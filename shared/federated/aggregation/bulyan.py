@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from shared.federated.aggregation.across import across_sorted
 from shared.federated.aggregation.distances import Square, squared_distances
-from shared.federated.aggregation.krum import ranked
+from shared.federated.aggregation.krum import nearest_ones
 from shared.federated.aggregation.robust import Tolerant
 from shared.federated.aggregation.state import Arrival, ServerState
 from shared.federated.aggregation.strategy import weights_of
@@ -49,12 +49,19 @@ class Bulyan(Tolerant):
 
 
 def _selected(distances: Square, bad: int) -> list[int]:
-    """All but twice the bad ones, by Krum among those that are left; in order of device."""
-    left = list(range(len(distances)))
-    chosen = []
+    """All but twice the bad ones, by Krum among those that are left; in order of device.
+
+    Of each that is left the distances to the others are sorted once: who is chosen is struck out.
+    """
+    left, chosen = [*range(len(distances))], list[int]()
+    others = np.argsort(distances + np.diag([np.inf] * len(left)), axis=1, kind="stable")[:, :-1]
     for _ in range(len(left) - 2 * bad):
-        best = ranked(distances[np.ix_(left, left)], bad)[0]
+        nearest = others[:, : nearest_ones(len(left), bad)]
+        scores = np.take_along_axis(distances[left], nearest, axis=1).sum(axis=1)
+        best = int(np.argmin(scores))
         chosen.append(left.pop(best))
+        others = np.delete(others, best, axis=0)
+        others = others[others != chosen[-1]].reshape(len(left), max(len(left) - 1, 0))
     return sorted(chosen)
 
 

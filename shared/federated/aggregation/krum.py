@@ -33,6 +33,11 @@ class Krum(Tolerant):
         return ServerState(weights[ranked(distances, bad)[0]])
 
 
+def nearest_ones(updates: int, bad: int) -> int:
+    """Of so many updates, how many others the score of one counts."""
+    return min(max(updates - bad - 2, 1), updates - 1)
+
+
 def ranked(distances: Square, bad: int) -> list[int]:
     """The updates by Krum's score, the best first, of two that are equal the first.
 
@@ -43,6 +48,5 @@ def ranked(distances: Square, bad: int) -> list[int]:
     others = distances.copy()
     np.fill_diagonal(others, np.inf)  # sorted behind all others
     others.sort(axis=1)
-    nearest = min(max(len(others) - bad - 2, 1), len(others) - 1)
-    scores = others[:, :nearest].sum(axis=1)
+    scores = others[:, : nearest_ones(len(others), bad)].sum(axis=1)
     return [int(update) for update in np.argsort(scores, kind="stable")]
