@@ -36,6 +36,7 @@ from shared.federated.task import Task, TrainingSettings
 from shared.learning.backbone import imagenet_file
 from shared.learning.determinism import make_deterministic
 from shared.learning.network import Network, build_network
+from shared.learning.training import TrainingDiverged
 
 DEVICES = 10
 ALPHAS = (0.1, 1.0)
@@ -174,7 +175,7 @@ class Field:
         parameters: dict[str, Any],
         tuned: TrainingSettings | None = None,
     ) -> list[float]:
-        """Accuracy after each round.
+        """Accuracy after each round; 0 from the one on in which a training diverged.
 
         Args:
             tuned: measure on the pictures for tuning, after trainings like this; None: on the test
@@ -223,9 +224,14 @@ class Field:
         ]
         task = with_strategy(data.network.task, strategy, parameters, training)
         federation = VirtualFederation(task, data.network, devices, self._work / "files", seed)
-        measured_on, accuracies = data.tuning if is_tuning else data.test, []
+        measured_on = data.tuning if is_tuning else data.test
+        accuracies: list[float] = []
         for _ in range(self._rounds):
-            federation.round()
+            try:
+                federation.round()
+            except TrainingDiverged:  # there is no model any more
+                accuracies += [0.0] * (self._rounds - len(accuracies))
+                break
             measured = federation.measure(measured_on.features, measured_on.labels)
             accuracies.append(round(measured.accuracy, 4))
         sizes = [len(device.labels) for device in devices]
