@@ -167,7 +167,6 @@ def strategies_page(
         place="strategies.read_strategies",
         goes_by=told,
         chosen=f"{_last_chosen(told)}: from round {from_round} on." if from_round else None,
-        packing=_packing(task),
         groups=[
             (heading, about, [card for card in cards if card.told["kind"] == kind])
             for kind, (heading, about) in KINDS.items()
@@ -181,18 +180,6 @@ def strategies_page(
 
 def _last_chosen(told: GoesBy) -> str:
     return told.following or ", ".join([told.title, *told.parameters])
-
-
-def _packing(task: Task) -> str:
-    """How a task's updates are packed, in a sentence."""
-    settings = task.compression
-    if settings.method == "none":
-        return (
-            "Updates come as they are, as float32. compression in tasks.toml makes them smaller, "
-            "with any strategy."
-        )
-    of_all = f" with fraction {settings.fraction:g}" if settings.method == "top_k" else ""
-    return f"Updates come packed as {settings.method}{of_all} (compression in tasks.toml)."
 
 
 def _card(

@@ -121,6 +121,32 @@ def test_nothing_is_offered_that_changes_nothing(device: ThinDevice) -> None:
     assert buttons() == ["Use FedAvg from the next round"], "it takes the choice back"
 
 
+def test_how_updates_are_packed_is_told(
+    make_app: Callable[..., APIFlask], tmp_path: Path, client: FlaskClient
+) -> None:
+    assert page_of(client).one(id="packing").text.startswith("Updates come as they are, as float32")
+    file = tmp_path / "tasks.toml"
+    settings = 'compression = { method = "top_k", fraction = 0.05 }'
+    file.write_text(file.read_text().replace("seed = 7", f"seed = 7\n{settings}"))
+    told = page_of(make_app().test_client()).one(id="packing").text
+    assert told.startswith("Updates come packed as top_k, 0.05 of their numbers")
+
+
+def test_what_was_chosen_is_said(client: FlaskClient) -> None:
+    where = post(client, "fedprox", mu="0.1").headers["Location"]
+    page = Page.of(client.get(where, headers=FORM))
+    said = [each.text for each in page.all(role="status") if each.text]
+    assert said == ["FedProx, mu 0.1: from round 1 on."]
+
+
+def test_what_leaves_nothing_to_combine_stands_beside_its_button(device: ThinDevice) -> None:
+    answer = post(device.client, "fedper", layers="*")
+    assert answer.status_code == 409
+    card = Page(answer.text).one("li", id="fedper")
+    assert "would leave all of the network on the devices" in card.one(id="fedper-wrong").text
+    assert "open" in card.one("details", id="fedper-parameters").attributes
+
+
 def test_an_empty_field_has_its_default(client: FlaskClient) -> None:
     assert post(client, "fedavgm", momentum="0", server_learning_rate="").status_code == 303
     assert goes_by(client)[0] == ("fedavgm", {"server_learning_rate": 1.0, "momentum": 0.0})
