@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
+from shared.federated.aggregation import STRATEGIES as STRATEGY_CLASSES
+from shared.federated.aggregation.fedbn import FedBN
 from shared.federated.weights import open_weights, read_weights
 from tests.federation import Federation, write_pictures
 from tests.server import wait_until
@@ -31,6 +33,7 @@ STRATEGIES = {
     "median": "",
     "multi_krum": "",
     "fedper": 'layers = ["classes/*"]',
+    "fedbn": "",
 }
 #: How their updates are packed; the others are not.
 COMPRESSION = {
@@ -38,10 +41,12 @@ COMPRESSION = {
     "scaffold": 'method = "int8"',
     "fedavgm": 'method = "top_k", fraction = 0.1',
 }
+#: What their networks are, of those that need another one.
+NETWORKS = {"fedbn": 'trainable = "block"'}
 TASK = """
 [tasks.{name}]
 classes = ["dark", "light"]
-architecture = "catdog_cnn"
+{network}
 image_size = 32
 strategy = "{name}"
 strategy_parameters = {{ {parameters} }}
@@ -53,7 +58,12 @@ training = {{ epochs = 2, batch_size = 4, learning_rate = 0.005, optimizer = "sg
 @pytest.fixture(scope="module")
 def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
     tasks = [
-        TASK.format(name=name, parameters=each, compression=COMPRESSION.get(name, ""))
+        TASK.format(
+            name=name,
+            parameters=each,
+            compression=COMPRESSION.get(name, ""),
+            network=NETWORKS.get(name, 'architecture = "catdog_cnn"'),
+        )
         for name, each in STRATEGIES.items()
     ]
     federation = Federation(tmp_path_factory.mktemp("strategies"), "\n".join(tasks))
@@ -110,7 +120,7 @@ def test_rounds_of_each_make_versions_that_move(federation: Federation, task: st
     for before, after in pairwise(versions):
         assert before.keys() == after.keys()
         moved = [name for name in before if not np.array_equal(before[name], after[name])]
-        stays = [name for name in before if task == "fedper" and name.startswith("classes/")]
+        stays = [name for name in before if STRATEGY_CLASSES[task]().stays(name)]
         if task != "fedavgm":  # of its arrays a tenth is sent
             assert set(moved) == set(before) - set(stays)
         assert moved
@@ -128,11 +138,13 @@ def test_scaffold_sends_its_control_variate_with_each_version(federation: Federa
     assert answer.status_code == 200
     sent = safetensors.numpy.load(answer.content)
     assert all(np.array_equal(sent[name], slots[name]) for name in slots)
-    # c is the mean of all c_i, weighted by pictures: 8 and 12; each change of c_i was packed.
+    # c is the mean of all c_i, weighted by pictures: 8 and 12. Each change of c_i was rounded, and
+    # what that took is owed.
     newest = [kept(federation, device, "scaffold") for device in federation.devices]
     for name, array in slots.items():
-        mean = 0.4 * newest[0][name] + 0.6 * newest[1][name]
-        np.testing.assert_allclose(array, mean, atol=np.abs(mean).max() / 20)
+        told = [each[name] - each[f"residual:{name}"] for each in newest]
+        mean = 0.4 * told[0] + 0.6 * told[1]
+        np.testing.assert_allclose(array, mean, atol=np.abs(mean).max() * 1e-5)
     assert federation.main.http.get("/models/3/sent?task=fedprox").status_code == 404
     assert federation.main.http.get("/models/0/sent?task=scaffold").status_code == 404
 
@@ -163,6 +175,23 @@ def test_what_stays_on_a_device_is_in_no_update_and_is_measured(federation: Fede
     assert "Personal accuracy" in page
     own = federation.devices["device1"].http.get("/?task=fedper").text
     assert "with its own layers" in own
+
+
+def test_each_device_has_its_own_normalisation(federation: Federation) -> None:
+    """Real networks with batch normalisation: its four arrays stay, and differ."""
+    first, newest = (read_weights(version_file(federation, "fedbn", each)) for each in (0, 3))
+    stays = [name for name in first if FedBN().stays(name)]
+    assert {name.rpartition("/")[2] for name in stays} == {
+        *("gamma", "beta", "moving_mean", "moving_variance")
+    }
+    own = [kept(federation, device, "fedbn") for device in federation.devices]
+    for name in stays:
+        assert np.array_equal(first[name], newest[name])
+        assert not np.array_equal(own[0][f"personal:{name}"], first[name]), name
+        assert not np.array_equal(own[0][f"personal:{name}"], own[1][f"personal:{name}"])
+    for server in federation.devices.values():
+        evaluation = server.get("/status")["tasks"]["fedbn"]["evaluation"]
+        assert evaluation["personal_loss"] != evaluation["loss"]
 
 
 def test_all_of_it_is_there_after_a_restart(federation: Federation) -> None:
