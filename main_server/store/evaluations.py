@@ -24,6 +24,11 @@ class FederatedEvaluation:
     num_samples: int
     personal_accuracy: float | None = None
 
+    @property
+    def accuracy_in_use(self) -> float:
+        """That of what devices answer with: with their own layers, where there are some."""
+        return self.accuracy if self.personal_accuracy is None else self.personal_accuracy
+
     def as_json(self) -> dict[str, float | int]:
         """Ready for JSON."""
         told = {"accuracy": self.accuracy, "loss": self.loss, "num_samples": self.num_samples}

@@ -140,7 +140,11 @@ def _best(session: Session, task: Task, present: list[int]) -> int | None:
     """The newest of the checkpoints with the best federated accuracy."""
     checkpoints = [each for each in present if each % task.keep.checkpoint_every == 0]
     measured = federated_evaluations(session, task.name, checkpoints)
-    return max(measured, key=lambda version: (measured[version].accuracy, version), default=None)
+
+    def goodness(version: int) -> tuple[float, int]:
+        return measured[version].accuracy_in_use, version
+
+    return max(measured, key=goodness, default=None)
 
 
 def _told(numbers: list[int]) -> str:

@@ -98,7 +98,8 @@ class KeepSettings(_Settings):
     checkpoint_every: int = Field(default=1, ge=1, le=1_000_000)
     #: So many newest checkpoints are kept; None: all. Asynchronous tasks: 20.
     last: int | None = Field(default=None, ge=1, le=1_000_000)
-    #: The checkpoint with the best federated accuracy is kept.
+    #: The checkpoint with the best federated accuracy is kept; where layers stay on devices, the
+    #: personal one.
     best: bool = True
     #: Of the older checkpoints, those are kept whose version divides by this; None: none.
     #: Asynchronous tasks: 100 times checkpoint_every.
