@@ -1,6 +1,7 @@
 """What poisoned devices send. The first ones are poisoned; the others are honest.
 
-They poison all that an update holds: its weights, and what it carries for its strategy.
+They poison all that an update holds: its weights, and what it carries for its strategy. What they
+tell of their training, the number of steps say, is true.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -38,20 +39,13 @@ def random_weights(poisoned: int, seed: int) -> Attack:
 
 
 def multiplied(poisoned: int, factor: float) -> Attack:
-    """They send what they have learned, the change multiplied by a factor.
-
-    So are the numbers that they tell of their training, where the factor is above 0: they are
-    above 0 themselves.
-    """
+    """They send what they have learned, the change multiplied by a factor."""
 
     def changed(arrays: Sequence[Array], base: Array) -> Array:
         return base + np.float32(factor) * (arrays[0] - base)
 
     def attack(sent: list[Update], base: Mapping[str, Array]) -> list[Update]:
-        made = []
-        for each in sent[:poisoned]:
-            told = {fact: max(factor, 1.0) * number for fact, number in each.told.items()}
-            made.append(replace(_made([each], base, changed), told=told))
+        made = [_made([each], base, changed) for each in sent[:poisoned]]
         return [*made, *sent[poisoned:]]
 
     return attack

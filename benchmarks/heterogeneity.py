@@ -47,7 +47,8 @@ ROUNDS = 30
 TRAINING_PICTURES, TEST_PICTURES, TUNING_PICTURES = 10_000, 10_000, 5_000
 #: Of the parts of a data set, how many pictures are taken for what.
 COUNTS = {"train": (TRAINING_PICTURES, TUNING_PICTURES), "test": (TEST_PICTURES,)}
-#: The learning rate with which FedAvg is best, of RATES, as ``--tune`` has found.
+#: The learning rate with which FedAvg is best, of RATES and in the mean of both alphas, as
+#: ``--tune`` has found: all strategies train with it.
 TRAINING = {
     name: TrainingSettings(epochs=4, batch_size=32, learning_rate=rate, optimizer="sgd")
     for name, rate in (("mnist", 0.3), ("cifar10", 0.02))
@@ -66,6 +67,20 @@ STRATEGIES = (
 )
 #: As ``--tune`` has chosen them, by data set and alpha; the others have none, or their defaults.
 PARAMETERS: Mapping[tuple[str, float], Mapping[str, dict[str, Any]]] = {
+    ("mnist", 0.1): {
+        "fedprox": {"mu": 0.001},
+        "feddyn": {"alpha": 0.003},
+        "fedavgm": {"momentum": 0.6},
+        "fedadam": {"server_learning_rate": 0.03},
+        "fedyogi": {"server_learning_rate": 0.03},
+    },
+    ("mnist", 1.0): {
+        "fedprox": {"mu": 0.001},
+        "feddyn": {"alpha": 0.01},
+        "fedavgm": {"momentum": 0.3},
+        "fedadam": {"server_learning_rate": 0.03},
+        "fedyogi": {"server_learning_rate": 0.03},
+    },
     ("cifar10", 0.1): {
         "fedprox": {"mu": 0.3},
         "feddyn": {"alpha": 0.3},
@@ -84,8 +99,11 @@ PARAMETERS: Mapping[tuple[str, float], Mapping[str, dict[str, Any]]] = {
 #: What ``--tune`` tries.
 GRID: Mapping[str, list[dict[str, Any]]] = {
     "fedprox": [{"mu": mu} for mu in (0.001, 0.01, 0.1, 0.3, 1.0)],
-    "feddyn": [{"alpha": alpha} for alpha in (0.003, 0.01, 0.03, 0.1, 0.3)],
-    "fedavgm": [{"momentum": momentum} for momentum in (0.1, 0.3, 0.6, 0.9)],
+    "feddyn": [{"alpha": alpha} for alpha in (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)],
+    "fedavgm": [
+        *({"momentum": momentum} for momentum in (0.1, 0.3, 0.6, 0.9)),
+        *({"momentum": 0.9, "server_learning_rate": rate} for rate in (0.1, 0.3)),
+    ],
     "fedadam": [{"server_learning_rate": rate} for rate in (0.003, 0.01, 0.03, 0.1)],
     "fedyogi": [{"server_learning_rate": rate} for rate in (0.003, 0.01, 0.03, 0.1)],
 }
@@ -184,7 +202,7 @@ class Field:
         is_tuning, training = tuned is not None, tuned or TRAINING[name]
         settings = {
             "data": name,
-            "training_pictures": TRAINING_PICTURES,
+            "pictures": COUNTS,
             "alpha": alpha,
             "seed": seed,
             "strategy": strategy,

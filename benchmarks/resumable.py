@@ -12,6 +12,8 @@ _SOURCES = (
     "shared/federated",
     "shared/learning",
     "shared/datasets",
+    "main_server/tasks.toml",
+    "benchmarks/federation_gain.py",
     "benchmarks/attacks.py",
     "benchmarks/virtual_devices.py",
 )
@@ -74,7 +76,7 @@ def sources_sha256(root: Path) -> str:
     digest = hashlib.sha256()
     for source in _SOURCES:
         for file in sorted([root / source, *(root / source).rglob("*")]):
-            if file.suffix == ".py":
+            if file.suffix in {".py", ".toml"}:
                 digest.update(f"{file.relative_to(root)}\n".encode() + file.read_bytes())
     return digest.hexdigest()[:12]
 

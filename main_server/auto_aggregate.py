@@ -54,7 +54,7 @@ def is_due(task: Task, newest: Round | None) -> bool:
         is_over = newest.deadline is not None and newest.deadline <= time.time()
         return task.auto_aggregate or is_over or _is_first_come(task)
     updates = len({update.device for update in newest.updates})
-    if newest.status != OPEN or updates < max(1, task.min_updates):
+    if newest.status != OPEN or updates < task.needed_updates:
         return False
     is_full = newest.quorum is not None and len(own_senders(newest)) >= newest.quorum
     is_full = is_full and _is_first_come(task)
@@ -168,15 +168,10 @@ class AutoAggregate:
         return None
 
     def _may_succeed(self, task: Task) -> bool:
-        """Whether another try makes sense: nothing can be sent out while no device is there, and
-        no version be made of fewer updates than the strategy needs."""
+        """Whether another try makes sense: nothing can be sent out while no device is there."""
         newest = self._rounds.newest(task.name)
-        if newest is None:
-            return True
-        if newest.status == AGGREGATED:
-            return self._steps.is_any_ready(task)
-        came = len({update.device for update in newest.updates})
-        return came >= self._strategies.of(task).rule.least_updates()
+        is_made = newest is not None and newest.status == AGGREGATED
+        return not is_made or self._steps.is_any_ready(task)
 
     def _aggregate_what_came(self, task: Task) -> None:
         if not self._is_due(task):
@@ -189,4 +184,4 @@ class AutoAggregate:
                 self._jobs.run("auto_aggregate", task.name, work)
 
     def _is_due(self, task: Task) -> bool:
-        return is_due(task, self._rounds.newest(task.name))
+        return is_due(self._strategies.of(task), self._rounds.newest(task.name))

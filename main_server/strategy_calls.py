@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field, model_validator
 from werkzeug.wrappers import Response
 
 from main_server.pages.strategies import Refusal, strategies_page
+from main_server.rounds import NoModelYet
 from main_server.schemas import Strict, TaskQuery
 from main_server.server import MainServer
 from main_server.strategies_told import StrategiesTold, strategies_as_json
@@ -15,6 +16,7 @@ from shared.errors import FedbellError
 from shared.federated.aggregation import NothingShared, NothingStays
 from shared.federated.choice import BadChoice, Choice
 from shared.federated.strategy_words import parameters_in_words, title_of
+from shared.federated.task import Task
 from shared.web.description import gives_json
 from shared.web.problems import EXAMPLE_BODIES, is_page
 
@@ -43,9 +45,9 @@ class ChooseStrategy(Strict):
 
 
 class StrategiesQuery(TaskQuery):
-    """``from_round``: to a browser the page says that what was chosen last is in use from then."""
+    """``chosen``: to a browser the page says what was chosen last."""
 
-    from_round: int | None = Field(default=None, ge=1, le=2**31)
+    chosen: bool = False
 
 
 class StrategyChosen(BaseModel):
@@ -55,6 +57,15 @@ class StrategyChosen(BaseModel):
     strategy: str
     parameters: dict[str, Any] = Field(description="All of them, defaults too.")
     from_round: int = Field(description="The number of the first round that goes by it.")
+
+
+def _has_trainings(server: MainServer, task: Task) -> bool:
+    """Whether devices train for the round to come, or have what they could send."""
+    try:
+        number = server.rounds.number_to_come(task.name)
+    except NoModelYet:
+        return False
+    return server.round_steps.has_trainings(task.name, number)
 
 
 def blueprint(server: MainServer) -> APIBlueprint:
@@ -82,7 +93,7 @@ def blueprint(server: MainServer) -> APIBlueprint:
     def read_strategies(query_data: StrategiesQuery) -> Response:
         task = server.task(query_data.task)
         if is_page(request):
-            answer: Response = strategies_page(server, task, None, query_data.from_round)
+            answer: Response = strategies_page(server, task, None, query_data.chosen)
         else:
             answer = jsonify(strategies_as_json(server, task))
         answer.vary.add("Accept")
@@ -103,14 +114,14 @@ def blueprint(server: MainServer) -> APIBlueprint:
         task = server.task(query_data.task)
         try:
             choice = Choice.checked(json_data.strategy, json_data.parameters)
-            number = server.strategies.choose(task, choice)
+            number = server.strategies.choose(task, choice, _has_trainings(server, task))
             server.auto_aggregate.look_again(task)  # it may do with the updates that are here
         except (BadChoice, NothingShared, NothingStays) as error:
             if not is_page(request):
                 raise
             return _page_again(error, json_data)
         if is_page(request):
-            page = url_for("strategies.read_strategies", task=task.name, from_round=number)
+            page = url_for("strategies.read_strategies", task=task.name, chosen=1)
             return redirect(page, code=303)
         answer = StrategyChosen(
             task=task.name,

@@ -33,16 +33,16 @@ def ending(task: Task, row: Round | None, asked: int) -> Ending | None:
     """
     if row is None or row.status != OPEN or task.mode != "sync":
         return None
-    if row.deadline is None and row.selected is None and task.min_updates == 1:
+    if row.deadline is None and row.selected is None and task.needed_updates == 1:
         return None
     here = len({update.device for update in row.updates})  # late ones besides are no quorum
     if row.quorum is not None and task.rounds.over_selection:
         needs = f"takes the first {row.quorum} of {count(asked, 'update')}"
     else:
-        of = f" of {asked}" if asked >= task.min_updates else ""
-        noun = "update" if max(asked, task.min_updates) == 1 else "updates"
-        needs = f"needs {task.min_updates}{of} {noun}"
-    missing = max(0, task.min_updates - here) if is_overdue(row) else 0
+        of = f" of {asked}" if asked >= task.needed_updates else ""
+        noun = "update" if max(asked, task.needed_updates) == 1 else "updates"
+        needs = f"needs {task.needed_updates}{of} {noun}"
+    missing = max(0, task.needed_updates - here) if is_overdue(row) else 0
     return Ending(f"{needs}, {here} {'is' if here == 1 else 'are'} here", row.deadline, missing)
 
 

@@ -129,6 +129,7 @@ def goes_by(server: MainServer, task: Task) -> GoesBy:
     else:
         described = ASYNCHRONOUS_STRATEGIES[task.asynchronous.rule].described()
     newest = server.rounds.newest(task.name) if choice else None
+    to_come = 1 if newest is None else newest.number + (newest.status != OPEN)
     return GoesBy(
         name,
         told["title"],
@@ -136,18 +137,18 @@ def goes_by(server: MainServer, task: Task) -> GoesBy:
         described["link"],
         parameters_in_words(told["parameters"]),
         in_words(choice.strategy, choice.all_parameters) if choice else None,
-        1 if newest is None else newest.number + 1,
+        to_come + 1,  # that round goes by the one in use
     )
 
 
 def strategies_page(
-    server: MainServer, task: Task, refusal: Refusal | None = None, from_round: int | None = None
+    server: MainServer, task: Task, refusal: Refusal | None = None, is_chosen: bool = False
 ) -> Response:
     """The page.
 
     Args:
         refusal: what was filled in and is wrong; None: nothing.
-        from_round: the first round that goes by what was chosen just now; None: nothing was.
+        is_chosen: something was chosen just now.
     """
     # A page that tells what is wrong is the answer to a form: nothing could ask for it again.
     live = {} if refusal else {"live_after": newest_id(server.database), "task_name": task.name}
@@ -166,7 +167,7 @@ def strategies_page(
         tasks=server.task_names,
         place="strategies.read_strategies",
         goes_by=told,
-        chosen=f"{_last_chosen(told)}: from round {from_round} on." if from_round else None,
+        chosen=_last_chosen(told) if is_chosen else None,
         groups=[
             (heading, about, [card for card in cards if card.told["kind"] == kind])
             for kind, (heading, about) in KINDS.items()
@@ -179,7 +180,9 @@ def strategies_page(
 
 
 def _last_chosen(told: GoesBy) -> str:
-    return told.following or ", ".join([told.title, *told.parameters])
+    if told.following:
+        return f"{told.following}: from round {told.next_round} on."
+    return f"{', '.join([told.title, *told.parameters])}: in use from now on."
 
 
 def _card(

@@ -109,6 +109,12 @@ class RoundSteps:
         with self._database.read() as session:
             return [*session.scalars(query)]
 
+    def has_trainings(self, task: str, number: int) -> bool:
+        """Whether devices train in round ``number``, or have what they could send."""
+        steps = self.of_round(task, number)
+        is_running = any(row.step == "modeltrain" and row.state == RUNNING for row in steps)
+        return is_running or bool(trained(steps))
+
     def trainings(self, task: str, numbers: Collection[int]) -> list[DeviceStep]:
         """The trainings that went well in the rounds ``numbers``, by round and device."""
         query = (

@@ -14,9 +14,8 @@ from sqlalchemy.orm import Session
 from main_server.arrivals import no_strategy
 from main_server.rounds import OPEN
 from main_server.store.round_rows import newest_round
-from main_server.store.round_steps import DONE, RUNNING
 from main_server.store.strategy_rows import as_json, choice_of, in_use, note_strategy, switch
-from main_server.store.tables import DeviceStep, ReceivedUpdate, Round, TaskStrategy
+from main_server.store.tables import ReceivedUpdate, Round, TaskStrategy
 from main_server.store.versions import Versions
 from shared.errors import ConfigurationError
 from shared.federated.aggregation import STRATEGIES, NothingShared, NothingStays, Strategy
@@ -85,8 +84,11 @@ class Strategies:
             row = session.get(TaskStrategy, task)
         return None if row is None or row.following is None else choice_of(row.following)
 
-    def choose(self, task: Task, choice: Choice) -> int:
-        """Use a strategy: at once, or once the open round is closed if that has begun.
+    def choose(self, task: Task, choice: Choice, has_trainings: bool) -> int:
+        """Use a strategy: at once, or once the round to come is closed if that has begun.
+
+        Args:
+            has_trainings: devices train for that round, or have what they could send.
 
         Returns:
             The number of the first round that goes by it.
@@ -99,7 +101,8 @@ class Strategies:
             raise no_strategy(task)
         self._check_network(task, choice)
         with self._database.write() as session:
-            return _choose(session, task, session.get_one(TaskStrategy, task.name), choice)
+            row = session.get_one(TaskStrategy, task.name)
+            return _choose(session, task, row, choice, has_trainings=has_trainings)
 
     def _check_configured(self, task: Task, choice: Choice) -> None:
         try:
@@ -129,7 +132,13 @@ def _begin(session: Session, task: Task, told: Choice) -> TaskStrategy:
 
 
 def _choose(
-    session: Session, task: Task, row: TaskStrategy, choice: Choice, why: str | None = None
+    session: Session,
+    task: Task,
+    row: TaskStrategy,
+    choice: Choice,
+    why: str | None = None,
+    *,
+    has_trainings: bool = False,
 ) -> int:
     """See :meth:`Strategies.choose`; ``why`` is told in the log."""
     newest = newest_round(session, task.name, with_updates=False)
@@ -139,7 +148,7 @@ def _choose(
     before = now if row.following is None else choice_of(row.following)
     if choice == now:
         row.following = None
-    elif newest is not None and task.mode == "sync" and _ends_as_it_began(session, newest, choice):
+    elif task.mode == "sync" and _ends_as_it_began(session, newest, choice, task, has_trainings):
         row.following = as_json(choice)
         number += 1
     else:
@@ -153,17 +162,19 @@ def _choose(
     return number
 
 
-def _ends_as_it_began(session: Session, row: Round, choice: Choice) -> bool:
-    """Whether a round is open, and what devices did in it is for the strategy that it began with.
+def _ends_as_it_began(
+    session: Session, row: Round | None, choice: Choice, task: Task, has_trainings: bool
+) -> bool:
+    """Whether what devices did for the round to come is for the strategy in use.
 
     Not where updates are too few for that one, while the chosen one can combine them: the round
     could never end. Nor where devices have only trained, and the chosen one can combine what they
     will send.
     """
-    now = _rule(session, row.task)
+    now = _rule(session, task.name)
     is_for_both = now.takes_any_update and choice.rule.takes_any_update
-    if not _has_updates(session, row):
-        return row.status == OPEN and not is_for_both and _has_trainings(session, row)
+    if row is None or not _has_updates(session, row):
+        return has_trainings and not is_for_both
     came = len({update.device for update in row.updates})
     return not (is_for_both and came < now.least_updates())
 
@@ -179,17 +190,6 @@ def _has_updates(session: Session, row: Round) -> bool:
         return False
     query = select(ReceivedUpdate.device).where(ReceivedUpdate.round_id == row.id).limit(1)
     return session.scalar(query) is not None
-
-
-def _has_trainings(session: Session, row: Round) -> bool:
-    """Whether devices train in a round, or have trained."""
-    query = select(DeviceStep.device).where(
-        DeviceStep.task == row.task,
-        DeviceStep.round == row.number,
-        DeviceStep.step == "modeltrain",
-        DeviceStep.state.in_((RUNNING, DONE)),
-    )
-    return session.scalar(query.limit(1)) is not None
 
 
 def _is_known(row: TaskStrategy) -> bool:

@@ -128,7 +128,7 @@ class Steps:
                 result=result
                 | {"unreadable": trained["skipped"], "trainings": start.trainings + 1},
                 trained=time.time(),
-                tried=None,
+                on_its_way=None,
                 answer=None,
             )
             self._store.keep_update(row, federation, new, by_itself, sequence)
@@ -164,9 +164,12 @@ class Steps:
             return row.answer
 
     def _send(self, row: PendingUpdate, file: BinaryIO) -> dict[str, Any]:
-        self._store.tries(row)
+        self._store.is_on_its_way(row, True)
         try:
             answer = self._main_server.send(row.task, file)
+        except RemoteProblem:
+            self._store.is_on_its_way(row, False)
+            raise
         finally:
             self._sent_at[row.task] = time.monotonic()
         self._store.sent(row, answer)
@@ -176,13 +179,15 @@ class Steps:
         """Before a training from another version: send an update again whose answer was lost.
 
         Whether it counted decides what the training begins with, see :meth:`Store.kept_for`. The
-        same update counts once. Where nothing was kept of it, it does not matter.
+        same update counts once. Where nothing hangs on that, it does not matter.
         """
         row = self._store.pending(task.name)
-        if row is None or row.answer is not None or row.tried is None or row.keeps is None:
+        if row is None or row.answer is not None or not row.on_its_way:
             return
-        if row.base_version == version:  # the training makes an update that takes its place
+        if not (task.rule.keeps or task.compression.method == "top_k"):
             return
+        if row.base_version == version and task.mode == "sync":
+            return  # the training makes an update that takes its place
         with (
             suppress(MainServerAway, MainServerFailed, RemoteProblem),
             self._store.open_update(task.name) as (pending, file),

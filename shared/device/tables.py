@@ -83,8 +83,8 @@ class PendingUpdate(DeviceTables):
     #: What modeltrain answered.
     result: Mapped[dict[str, Any]]
     trained: Mapped[float]
-    #: When it was sent last, in seconds since 1970, whether or not an answer came; None: never.
-    tried: Mapped[float | None]
+    #: Whether it was sent, and no answer has come: it may count. None: no.
+    on_its_way: Mapped[bool | None]
     #: What the main server answered when it was sent; None before.
     answer: Mapped[dict[str, Any] | None]
 

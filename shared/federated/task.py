@@ -131,6 +131,11 @@ class Task(BaseModel):
         )
 
     @property
+    def needed_updates(self) -> int:
+        """How many updates a round needs: as many as the task says, or more for its strategy."""
+        return max(self.min_updates, self.rule.least_updates())
+
+    @property
     def rule(self) -> Strategy:
         """The strategy, with its parameters."""
         return STRATEGIES[self.strategy].model_validate(self.strategy_parameters)

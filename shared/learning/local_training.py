@@ -14,10 +14,10 @@ import numpy.typing as npt
 
 from shared.federated.aggregation import Strategy
 from shared.federated.names import is_trained
-from shared.federated.packing import write_update
+from shared.federated.packing import read_update, write_update
 from shared.federated.task import Task, TrainingSettings
 from shared.federated.update import UpdateFact, UpdateHeader, short_history
-from shared.federated.weights import Array, Schema, read_weights, with_slots
+from shared.federated.weights import Array, Schema, apart, read_weights, with_slots
 from shared.learning.evaluation import evaluate
 from shared.learning.local import local_part
 from shared.learning.local.kept import (
@@ -30,7 +30,7 @@ from shared.learning.local.kept import (
     slots_of,
     write_kept,
 )
-from shared.learning.local.part import Begun, Ended
+from shared.learning.local.part import Begun, Ended, Told
 from shared.learning.network import Network
 from shared.learning.training import History, OnLook, train
 
@@ -106,12 +106,13 @@ def train_for(
         part.correction(begun),
     )
     weights = network.weights()
-    learned = part.learned(begun, Ended(_trained(weights), network.training_loop.mean_gradient()))
+    brought = part.carried(begun, Ended(_trained(weights), network.training_loop.mean_gradient()))
     shared = {name: array for name, array in weights.items() if not rule.stays(name)}
     carried = {
         slot: {name: array for name, array in held.items() if name in shared}
-        for slot, held in learned.carried.items()
+        for slot, held in brought.items()
     }
+    whole = with_slots(shared, carried)
     steps = settings.epochs * math.ceil(len(pictures.labels) / settings.batch_size)
     facts["num_steps"] = files.steps_before() + steps
     facts["learning_rate"] = settings.learning_rate
@@ -126,16 +127,19 @@ def train_for(
     }
     residual = write_update(
         files.update,
-        with_slots(shared, carried),
+        whole,
         base,
         UpdateHeader(**fields),
         task.compression,
         seed,
-        kept.get(RESIDUAL, {}),
-        owes=rule.owes_rounding,
+        kept.get(RESIDUAL, {}) if rule.owes else {},
     )
-    keeps: dict[str, Mapping[str, Array]] = dict(learned.kept)
-    if residual:
+    told = Told(_trained(shared), carried)
+    if task.compression.method != "none":
+        plain, beside = apart(read_update(files.update, base, Schema.of(whole)))
+        told = Told(_trained(plain), beside)
+    keeps = dict(part.kept(begun, told))
+    if residual and rule.owes:
         keeps[RESIDUAL] = residual
     if stays := {name: array for name, array in weights.items() if name not in shared}:
         keeps[PERSONAL] = stays

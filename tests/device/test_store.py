@@ -35,7 +35,7 @@ def update(store: Store) -> PendingUpdate:
     file = store.new_file("updates", "shades")
     file.write_bytes(b"update")
     return PendingUpdate(
-        tried=None,
+        on_its_way=None,
         task="shades",
         base_version=3,
         num_samples=20,

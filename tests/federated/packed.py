@@ -34,13 +34,12 @@ def packed(
     seed: int = 1,
     residual: Weights | None = None,
     header: UpdateHeader = HEADER,
-    owes: bool = False,
 ) -> tuple[bytes, dict[str, Array]]:
     """The body of an update, and what it owes."""
     settings = CompressionSettings.model_validate({"method": method, "fraction": fraction})
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "update"
-        owed = write_update(file, weights, base, header, settings, seed, residual or {}, owes=owes)
+        owed = write_update(file, weights, base, header, settings, seed, residual or {})
         return file.read_bytes(), owed
 
 

@@ -120,18 +120,11 @@ def fednova(told: Round, name: str) -> tuple[Numbers, dict[str, Numbers]]:
 
 
 def scaffold(told: Round, name: str) -> tuple[Numbers, dict[str, Numbers]]:
-    """Karimireddy et al., algorithm 1, lines 16 and 17; means are by samples.
-
-    What came late counts less in the weights alone.
-    """
-    control = np.average(
-        [each.carried["control"][name] for each in told.sent],
-        axis=0,
-        weights=[each.samples for each in told.sent],
-    )
+    """Karimireddy et al., algorithm 1, lines 16 and 17; the mean of the weights is by samples."""
+    control = np.sum([each.carried["control"][name] for each in told.sent], axis=0)
     return (
         told.model.weights[name] + told.given["server_learning_rate"] * told.mean_change(name),
-        {"control": told.model.slot("control", name) + len(told.sent) / told.devices * control},
+        {"control": told.model.slot("control", name) + control / told.devices},
     )
 
 

@@ -98,14 +98,16 @@ def test_scaffold_by_hand() -> None:
     assert (numbers(made), numbers(made, "control")) == ([4.0], [0.5])
 
 
-def test_scaffold_weighs_by_samples() -> None:
+def test_scaffold_weighs_weights_by_samples_and_control_variates_alike() -> None:
+    """What a Δc_i counts may not depend on who else has sent: they have to add up to c_i."""
     arrivals = [
         came([2.0], 1, base=[1.0], control=[4.0]),
-        came([5.0], 3, base=[1.0], device="device2", control=[-4.0]),
+        came([5.0], 3, base=[1.0], device="device2", control=[-2.0], weight=0.5),
     ]
     made = Scaffold().next(state(1.0), arrivals, 2)
-    # x = 1 + (1*1 + 3*4)/4 = 4.25, and c = 2/2*(1*4 - 3*4)/4 = -2
-    assert (numbers(made), numbers(made, "control")) == ([4.25], [-2.0])
+    # x = 1 + (1*1 + 0.5*3*4)/2.5 = 3.8, and c = (4 - 2)/2 = 1
+    assert numbers(made) == pytest.approx([3.8])
+    assert numbers(made, "control") == [1.0]
 
 
 def test_scaffold_counts_devices_not_updates() -> None:

@@ -16,7 +16,7 @@ from shared.federated.update import UpdateHeader
 from shared.federated.weights import open_arrays, read_weights, with_slots, write_weights
 from shared.learning.local import Correction, local_part
 from shared.learning.local.kept import Files, personal_layers, slots_of
-from shared.learning.local.part import Begun, Ended
+from shared.learning.local.part import Begun, Ended, Told
 from shared.learning.local_training import Callbacks, Labelled, train_for
 from shared.learning.network import Network, build_network
 from shared.learning.training import train
@@ -91,10 +91,11 @@ def test_the_mean_gradient_is_what_option_ii_of_scaffold_computes(head: Network)
             + (before[name] - after[name]) / (steps * STEPS.learning_rate)
         )
         np.testing.assert_allclose(mean[name], option_ii, rtol=1e-3, atol=1e-4)
-    learned = part.learned(begun, Ended(after, mean))
+    carried = part.carried(begun, Ended(after, mean))
+    kept = part.kept(begun, Told(after, carried))
     for name in before:
-        np.testing.assert_array_equal(learned.kept["control"][name], mean[name])
-        np.testing.assert_array_equal(learned.carried["control"][name], mean[name] - own[name])
+        np.testing.assert_array_equal(carried["control"][name], mean[name] - own[name])
+        np.testing.assert_allclose(kept["control"][name], mean[name], rtol=1e-6, atol=1e-6)
 
 
 def test_scaffold_by_hand() -> None:
@@ -104,9 +105,13 @@ def test_scaffold_by_hand() -> None:
     assert correction is not None
     assert correction.offset["a"].tolist() == [3, 3]  # c - c_i
     assert correction.mu == 0
-    learned = part.learned(begun, Ended(numbers(0, 0), numbers(4, 1)))
-    assert learned.kept["control"]["a"].tolist() == [4, 1]  # the mean gradient
-    assert learned.carried["control"]["a"].tolist() == [2, 1]  # by how much c_i has changed
+    carried = part.carried(begun, Ended(numbers(0, 0), numbers(4, 1)))
+    assert carried["control"]["a"].tolist() == [2, 1]  # by how much c_i has changed
+    kept = part.kept(begun, Told(numbers(0, 0), carried))
+    assert kept["control"]["a"].tolist() == [4, 1]  # the mean gradient
+    # Of what packing has left out nothing is kept: it is part of the next change.
+    kept = part.kept(begun, Told(numbers(0, 0), {"control": numbers(2, 0)}))
+    assert kept["control"]["a"].tolist() == [4, 0]
     first = part.correction(Begun(numbers(1, 1), {}, {}))
     assert first is not None
     assert first.offset["a"].tolist() == [0, 0]
@@ -119,10 +124,10 @@ def test_feddyn_by_hand() -> None:
     assert correction is not None
     assert (correction.offset["a"].tolist(), correction.mu) == ([-4, 2], 0.5)
     assert correction.anchor["a"].tolist() == [1, 2]
-    learned = part.learned(begun, Ended(numbers(3, 0), numbers(9, 9)))
-    # h_i - 0.5·(w - x): 4 - 0.5·2 = 3 and -2 - 0.5·(-2) = -1
-    assert learned.kept["gradient"]["a"].tolist() == [3, -1]
-    assert not learned.carried
+    # h_i - 0.5·(w - x), of the w that was told: 4 - 0.5·2 = 3 and -2 - 0.5·(-2) = -1
+    kept = part.kept(begun, Told(numbers(3, 0), {}))
+    assert kept["gradient"]["a"].tolist() == [3, -1]
+    assert not part.carried(begun, Ended(numbers(3, 0), numbers(9, 9)))
 
 
 def test_fedprox_by_hand() -> None:
@@ -284,7 +289,7 @@ def test_a_packed_update_and_what_it_owes(tmp_path: Path, method: str, strategy:
     first = desk.train()
     assert header(first).packing == method
     kept = slots_of(first.keeps)
-    assert ("residual" in kept) == (method == "top_k" or strategy == "scaffold")
+    assert ("residual" in kept) == (method == "top_k")
     assert kept["own"].keys() == desk.network.weights().keys()
     # What it learned is trained on as it is, not as it was rounded for the way.
     on = desk.train(start=first.update, start_kept=first.keeps)

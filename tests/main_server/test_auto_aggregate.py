@@ -354,24 +354,20 @@ def test_two_devices_two_workers_and_updates_at_once(federation: Federation) -> 
     assert len(jobs_of_main) == len(federation.rounds())
 
 
-def test_what_can_never_be_made_is_tried_once(
+def test_a_round_waits_for_as_many_updates_as_its_strategy_needs(
     open_client: Callable[..., FlaskClient],
     make_devices: Callable[[FlaskClient], list[AnsweringDevice]],
 ) -> None:
-    """A rule that needs five updates, and one is here: another try changes nothing."""
     client = open_client()
     first, _ = make_devices(client)
     krum = {"strategy": "krum", "parameters": {"byzantine": 1}}
     assert client.post("/strategy?task=digits", json=krum).status_code == 200
     first.train()
     assert first.send_trained().status_code == 200
-
-    def tries() -> list[str]:
-        return [job["status"] for job in client.get("/jobs").json["jobs"]]
-
-    wait_until(lambda: tries() == ["failed"], 10)
-    time.sleep(3)  # the second try would have come after one second
-    assert tries() == ["failed"]
+    time.sleep(2)  # a version would have been made within one
+    assert client.get("/jobs").json["jobs"] == [], "nothing is tried that cannot be"
+    page = client.get("/?task=digits", headers={"Accept": "text/html"}).text
+    assert "needs 5 updates, 1 is here" in page
     # Chosen is another one that can do with what is here: it need not wait for an update.
     assert client.post("/strategy?task=digits", json={"strategy": "median"}).status_code == 200
     assert distributed(client)["strategy"] == "median"

@@ -142,6 +142,33 @@ def test_trainings_that_would_be_in_vain_are_a_beginning(client: FlaskClient) ->
     answering.close()
 
 
+def test_a_choice_during_a_training_waits_for_what_comes_of_it(client: FlaskClient) -> None:
+    """The first training opens its round when it ends: before, there is none."""
+    answering = AnsweringDevice(client, "device1")
+    answering.held["modeltrain"] = threading.Event()
+    training = threading.Thread(target=client.application.test_client().post, args=("/modeltrain",))
+    training.start()
+    wait_until(lambda: answering.asked, 10)
+    try:
+        assert choose(client, ("scaffold", {})) == 2
+    finally:
+        answering.held["modeltrain"].set()
+        training.join()
+    assert client.post("/sendmodel").status_code == 200
+    assert client.post("/aggregate_models").get_json()["strategy"] == "fedavg"
+    assert goes_by(client)[0][0] == "scaffold"
+    answering.close()
+
+
+def test_what_was_refused_for_good_is_no_beginning(client: FlaskClient) -> None:
+    answering = AnsweringDevice(client, "device1")
+    answering.adds = float("nan")
+    client.post("/modeltrain")
+    assert client.post("/sendmodel").status_code == 502
+    assert choose(client, ("scaffold", {})) == 1
+    answering.close()
+
+
 def test_an_open_round_with_updates_ends_as_it_began(device: ThinDevice) -> None:
     client = device.client
     device.send(device.update(filled(4.0)))

@@ -90,7 +90,7 @@ def test_what_is_in_use_and_what_follows_is_marked(device: ThinDevice) -> None:
     client = device.client
     assert states(page_of(client)) == {"fedavg": "in use"}
     answer = post(client, "fedprox", mu="0.1")
-    assert answer.headers["Location"] == "/strategies?task=digits&from_round=1"
+    assert answer.headers["Location"] == "/strategies?task=digits&chosen=1"
     assert goes_by(client) == (PROX, None)
     page = page_of(client)
     assert states(page) == {"fedprox": "in use"}
@@ -101,7 +101,7 @@ def test_what_is_in_use_and_what_follows_is_marked(device: ThinDevice) -> None:
     page = page_of(client)
     assert states(page) == {"fedprox": "in use from the next round on"}
     assert field(page, "fedprox", "mu").attributes["value"] == "0.2"
-    assert "round 1 has some: what is chosen now is for round 2" in page.root.text
+    assert "round 1 has: what is chosen now is for round 2" in page.root.text
     choose(client, HALF)
     page = page_of(client)
     assert states(page) == {"fedprox": "in use", "fedavgm": "from the next round on"}
@@ -136,7 +136,7 @@ def test_what_was_chosen_is_said(client: FlaskClient) -> None:
     where = post(client, "fedprox", mu="0.1").headers["Location"]
     page = Page.of(client.get(where, headers=FORM))
     said = [each.text for each in page.all(role="status") if each.text]
-    assert said == ["FedProx, mu 0.1: from round 1 on."]
+    assert said == ["FedProx, mu 0.1: in use from now on."]
 
 
 def test_what_leaves_nothing_to_combine_stands_beside_its_button(device: ThinDevice) -> None:

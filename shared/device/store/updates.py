@@ -1,7 +1,6 @@
 """What a device trained last of each task, and whether the main server has it."""
 
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -101,13 +100,13 @@ class Updates(Part):
         with file:
             yield row, file
 
-    def tries(self, row: PendingUpdate) -> None:
-        """Keep that an update is being sent: the answer may be lost on its way."""
+    def is_on_its_way(self, row: PendingUpdate, told: bool) -> None:
+        """Keep that an update is being sent, whose answer may be lost; or that it was refused."""
         with self.database.write(durable=False) as session:
             session.execute(
                 update(PendingUpdate)
                 .where(PendingUpdate.task == row.task, PendingUpdate.file == row.file)
-                .values(tried=time.time())
+                .values(on_its_way=told)
             )
 
     def sent(self, row: PendingUpdate, answer: dict[str, Any]) -> None:

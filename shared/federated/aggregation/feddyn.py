@@ -25,7 +25,7 @@ class FedDyn(Strategy):
     title = "FedDyn"
     paper = "Acar et al. 2021, arXiv:2111.04263"
     kind = "average"
-    owes_rounding = True
+    owes = False
     keeps = "how its loss is bent: a number for each trained one"
 
     #: With less, α·Δ is below what float32 has.

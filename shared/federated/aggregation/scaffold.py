@@ -17,10 +17,9 @@ class Scaffold(Strategy):
 
     A device steps along g - c_i + c, and brings how its c_i has changed, Δc_i (Karimireddy et al.
     2020, arXiv:1910.06378, algorithm 1, option II): shared/learning/local/control_variates.py. Then
-    x ← x + η·Σ p_i·Δ_i and c ← c + |S|/N·Σ p_i·Δc_i, where S are those that sent, of N devices.
-    The paper's devices are of one size: p_i = 1/|S|; here it is the share of the samples. So c is
-    the mean of all c_i where everybody takes part or all are of one size, and near it otherwise.
-    For devices that train with SGD.
+    x ← x + η·Σ p_i·Δ_i and c ← c + 1/N·Σ Δc_i, with N devices. p_i is the share of the samples; the
+    paper's devices are of one size. c is the mean of all c_i, whoever takes part in a round. For
+    devices that train with SGD.
     """
 
     name = "scaffold"
@@ -29,7 +28,6 @@ class Scaffold(Strategy):
     kind = "average"
     carries = (CONTROL,)
     sends = (CONTROL,)
-    owes_rounding = True
     keeps = "its control variate: a number for each trained one"
 
     server_learning_rate: float = Field(
@@ -40,10 +38,11 @@ class Scaffold(Strategy):
         self, state: ServerState, arrivals: Sequence[Arrival], num_devices: int
     ) -> ServerState:
         """See :meth:`Strategy.combine`."""
-        # A late Δc_i counts in full: what is left out of c is missing for good.
-        sizes = [arrival.update.num_samples for arrival in arrivals]
-        changed = mean([arrival.update.carried[CONTROL] for arrival in arrivals], sizes)
-        control = moved(state.slot(CONTROL), changed, len(arrivals) / num_devices)
+        # Each Δc_i counts alike, also a late one, and whoever else has sent: what is left out of c,
+        # or is too much, stays there for good.
+        came = [arrival.update.carried[CONTROL] for arrival in arrivals]
+        changed = mean(came, [1] * len(came))
+        control = moved(state.slot(CONTROL), changed, len(came) / num_devices)
         change = mean_change(arrivals, by_samples(arrivals))
         weights = moved(state.weights, change, self.server_learning_rate)
         return ServerState(weights, slots={CONTROL: control})

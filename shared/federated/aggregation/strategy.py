@@ -53,8 +53,8 @@ class Strategy(BaseModel, ABC):
         carries: the slots that an update brings besides weights.
         sends: the slots of the state that devices are given with a version.
         keeps: what a device keeps of it from round to round, in words; empty: nothing.
-        owes_rounding: what it keeps is the sum of what devices keep. So what packing an update
-            rounds off is told by the next one: else they would be ever further apart.
+        owes: what top_k leaves out of an update is added to the next one. Not where what devices
+            keep brings it along by itself.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -69,7 +69,7 @@ class Strategy(BaseModel, ABC):
     carries: ClassVar[tuple[str, ...]] = ()
     sends: ClassVar[tuple[str, ...]] = ()
     keeps: ClassVar[str] = ""
-    owes_rounding: ClassVar[bool] = False
+    owes: ClassVar[bool] = True
 
     @abstractmethod
     def combine(

@@ -8,9 +8,6 @@ comes, and nothing after that knows of it. One packing, one file:
 - int8: a quarter, rounded up or down at random, so that the mean over many is right;
 - top_k: the largest changes alone; what is not sent is added to the next change.
 
-Where what devices keep has to add up to what the main server keeps (Strategy.owes_rounding), what
-the first two round off is added to the next change, too.
-
 In the file of a packed update arrays have their names; what else belongs to one is named
 ARRAY@WHAT. Statistics (:func:`~shared.federated.names.is_trained`) are written as they are, as
 float32: they are few, and a variance that is rounded below zero would make the network say NaN.

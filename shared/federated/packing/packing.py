@@ -34,7 +34,7 @@ class Packing(ABC):
     """One way to write a change with fewer bytes.
 
     Attributes:
-        owes: what a packed change does not tell is added to the next one, whatever the strategy.
+        owes: what a packed change does not tell of weights is to be added to the next one.
     """
 
     name: ClassVar[PackingName]

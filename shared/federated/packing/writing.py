@@ -34,8 +34,6 @@ def write_update(
     settings: CompressionSettings,
     seed: int,
     residual: Weights,
-    *,
-    owes: bool = False,
 ) -> dict[str, Array]:
     """Write an update, packed: durable, and under ``path`` whole or not at all.
 
@@ -52,12 +50,11 @@ def write_update(
         residual: what this function returned when it wrote the device's last update, at first
             nothing. It is added to the change. One that cannot belong to these weights, because
             its arrays are others or not finite, is ignored.
-        owes: what the file does not tell is to be returned also where a packing rounds alone, as
-            float16 and int8 do.
 
     Returns:
-        What this update does not tell: by name an array for each that was packed, float32; the
-        change is what unpacking gives, and this. Empty where nothing is owed, and with "none".
+        What this update does not tell of weights: by name an array for each that was packed,
+        float32; the change is what unpacking gives, and this. Of slots nothing is owed: what keeps
+        them knows what was told. Empty where a packing rounds alone, and with "none".
         It goes with the file: it takes the place of ``residual`` once the main server has this
         update, or where a training goes on from what
         :func:`~shared.federated.packing.read_update` gives. An update that is thrown away has told
@@ -81,11 +78,11 @@ def write_update(
     pieces = (np.asarray(arrays[name], order="C").reshape(-1) for name in in_file_order(stored))
     told = header.model_copy(update={"packing": settings.method})
     write_arrays(path, stored, pieces, told.as_metadata())
-    if not (owes or packing.owes):
+    if not packing.owes:
         return {}
     with open_arrays(path) as file:
         tells = dict(packing.opened(file, Schema.of(change)))
-    return {name: np.asarray(array - tells[name]) for name, array in change.items()}
+    return {name: change[name] - tells[name] for name in change if not slot_of(name)}
 
 
 def _change(weights: Weights, base: Weights, residual: Weights) -> dict[str, Array]:
@@ -97,8 +94,8 @@ def _change(weights: Weights, base: Weights, residual: Weights) -> dict[str, Arr
     Schema.of({name: change[name] for name in moved}).check(Schema.of(before))
     with np.errstate(over="ignore", invalid="ignore"):
         change |= {name: np.asarray(change[name] - before[name]) for name in moved}
-        if _fits(residual, change):
-            change = {name: np.asarray(change[name] + residual[name]) for name in names}
+        if _fits(residual, {name: change[name] for name in moved}):
+            change |= {name: np.asarray(change[name] + residual[name]) for name in moved}
     for name, array in change.items():
         if not np.isfinite(array).all():
             raise NotFinite(

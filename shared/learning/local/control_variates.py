@@ -1,7 +1,7 @@
 """A device's part of SCAFFOLD: its control variate."""
 
 from shared.federated.aggregation.scaffold import CONTROL
-from shared.learning.local.part import Begun, Correction, Ended, Learned, LocalPart, slot
+from shared.learning.local.part import Begun, Correction, Ended, LocalPart, Slots, Told, slot
 
 
 class ControlVariates(LocalPart):
@@ -17,8 +17,12 @@ class ControlVariates(LocalPart):
         everybodys = slot(begun.sent, CONTROL, begun.base)
         return Correction(begun.base, {name: everybodys[name] - own[name] for name in own})
 
-    def learned(self, begun: Begun, ended: Ended) -> Learned:
-        """Kept is c_i; carried, by how much it has changed."""
+    def carried(self, begun: Begun, ended: Ended) -> Slots:
+        """By how much c_i changes."""
         before, now = slot(begun.kept, CONTROL, begun.base), ended.mean_gradient
-        changed = {name: now[name] - before[name] for name in now}
-        return Learned({CONTROL: now}, {CONTROL: changed})
+        return {CONTROL: {name: now[name] - before[name] for name in now}}
+
+    def kept(self, begun: Begun, told: Told) -> Slots:
+        """c_i. What was not told of a change is part of the next one."""
+        before, changed = slot(begun.kept, CONTROL, begun.base), told.carried[CONTROL]
+        return {CONTROL: {name: before[name] + changed[name] for name in before}}

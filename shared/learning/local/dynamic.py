@@ -1,7 +1,7 @@
 """A device's part of FedDyn: its bent loss."""
 
 from shared.federated.aggregation.feddyn import FedDyn
-from shared.learning.local.part import Begun, Correction, Ended, Learned, LocalPart, slot
+from shared.learning.local.part import Begun, Correction, LocalPart, Slots, Told, slot
 
 #: What a device keeps: the h_i of the paper, the gradient of its loss where its last round ended.
 _GRADIENT = "gradient"
@@ -18,11 +18,11 @@ class Dynamic(LocalPart):
         gradient = slot(begun.kept, _GRADIENT, begun.base)
         return Correction(begun.base, {name: -gradient[name] for name in gradient}, self._alpha)
 
-    def learned(self, begun: Begun, ended: Ended) -> Learned:
-        """Kept is h_i - α·(w - x)."""
+    def kept(self, begun: Begun, told: Told) -> Slots:
+        """h_i - α·(w - x)."""
         before = slot(begun.kept, _GRADIENT, begun.base)
         after = {
-            name: before[name] - self._alpha * (ended.weights[name] - begun.base[name])
+            name: before[name] - self._alpha * (told.weights[name] - begun.base[name])
             for name in before
         }
-        return Learned({_GRADIENT: after})
+        return {_GRADIENT: after}

@@ -55,11 +55,16 @@ class Ended:
 
 
 @dataclass(frozen=True)
-class Learned:
-    """What a device keeps for its next training, and what its update carries beside weights."""
+class Told:
+    """What an update tells, as the main server has it: packing may have left something out.
 
-    kept: Slots = field(default_factory=dict)
-    carried: Slots = field(default_factory=dict)
+    Attributes:
+        weights: the trained arrays, by name.
+        carried: what it brings besides.
+    """
+
+    weights: Mapping[str, Array]
+    carried: Slots
 
 
 class LocalPart:
@@ -69,9 +74,17 @@ class LocalPart:
         """How each step is to be bent; None: not at all."""
         return None
 
-    def learned(self, begun: Begun, ended: Ended) -> Learned:
-        """What is kept and carried after a training."""
-        return Learned()
+    def carried(self, begun: Begun, ended: Ended) -> Slots:
+        """What an update brings besides weights."""
+        return {}
+
+    def kept(self, begun: Begun, told: Told) -> Slots:
+        """What is kept for the next training, once ``told`` counts.
+
+        Where the main server adds up what devices keep, this follows from what they told, not from
+        what they meant: or the two would be ever further apart.
+        """
+        return {}
 
 
 def slot(slots: Slots, name: str, like: Mapping[str, Array]) -> Mapping[str, Array]:

@@ -1,6 +1,6 @@
-"""When an update was sent, whether or not the answer came back."""
+"""Whether an update was sent, and no answer has come."""
 
-from sqlalchemy import Column, Double
+from sqlalchemy import Boolean, Column
 
 from shared.web.migrations.columns import add_missing
 
@@ -10,4 +10,4 @@ down_revision = "0005_what_strategies_keep"
 
 def upgrade() -> None:
     """To this revision."""
-    add_missing("pending_updates", [Column("tried", Double)])
+    add_missing("pending_updates", [Column("on_its_way", Boolean)])
