@@ -155,7 +155,7 @@ def measure(
                         "attack": attack,
                         "poisoned": poisoned,
                         "accuracy": accuracy,
-                        "least": min(last),
+                        "of_each_seed": last,
                     }
                 )
     return told
