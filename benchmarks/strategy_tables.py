@@ -73,34 +73,36 @@ def in_words(parameters: dict[str, Any]) -> str:
 
 
 def robustness(result: dict[str, Any]) -> str:
-    """Strategies against attacks with two of ten poisoned, and which rules hold."""
+    """Strategies against attacks, and which rules hold."""
     settings, told = result["settings"], result["accuracy"]
-    parts = [
-        "## Poisoned devices\n",
-        f"Test accuracy after {settings['rounds']} rounds, mean of {len(settings['seeds'])} seeds: "
-        f"{settings['devices']} devices with equal shares of the pictures. The runs took "
-        f"{result['hours']} hours together.\n",
-        "![Accuracy of each strategy under each attack](robustness.svg)\n",
-    ]
+    found = {
+        (each["task"], each["strategy"], each["attack"], each["poisoned"]): each["accuracy"]
+        for each in told
+    }
+    attacks = list(dict.fromkeys(each["attack"] for each in told if each["poisoned"]))
+    counts = sorted({each["poisoned"] for each in told if each["poisoned"]})
+    rows = []
     for task in settings["tasks"]:
-        found = {
-            (each["strategy"], each["attack"], each["poisoned"]): each["accuracy"]
-            for each in told
-            if each["task"] == task
-        }
-        attacks = list(dict.fromkeys(attack for _, attack, poisoned in found if poisoned))
-        rows = []
-        clean = found["fedavg", "none", 0]
-        for strategy in dict.fromkeys(name for name, *_ in found):
-            row = [f"`{strategy}`", f"{found[strategy, 'none', 0]:.3f}"]
+        clean = found[task, "fedavg", "none", 0]
+        for strategy in settings["strategies"]:
+            alone = found[task, strategy, "none", 0]
+            row = [task, f"`{strategy}`", _cell(alone, clean)]
             for attack in attacks:
-                accuracy = found[strategy, attack, 2]
-                holds = clean - accuracy < _HOLDS
-                row.append(f"**{accuracy:.3f}**" if holds else f"{accuracy:.3f}")
+                accuracies = [found[task, strategy, attack, count] for count in counts]
+                row.append(" / ".join(_cell(each, clean) for each in accuracies))
             rows.append(row)
-        parts.append(
-            f"{task}, two of ten poisoned; bold: less than 2 points below FedAvg with nobody "
-            "poisoned.\n"
-        )
-        parts.append(table(["strategy", "nobody", *attacks], rows))
-    return "\n".join([*parts, _POISON_CANNOT_SHOW])
+    every = " / ".join(map(str, counts))
+    return (
+        "## Poisoned devices\n\n"
+        f"Test accuracy in % after {settings['rounds']} rounds, mean of {len(settings['seeds'])} "
+        f"seeds: {settings['devices']} devices with equal shares of the pictures, {every} of them "
+        "poisoned. Bold: less than 2 points below FedAvg with nobody poisoned. The runs took "
+        f"{result['hours']} hours together.\n\n"
+        "![Accuracy of each strategy under each attack](robustness.svg)\n\n"
+        f"{table(['task', 'strategy', 'nobody', *attacks], rows)}\n{_POISON_CANNOT_SHOW}"
+    )
+
+
+def _cell(accuracy: float, clean: float) -> str:
+    percent = f"{100 * accuracy:.1f}"
+    return f"**{percent}**" if clean - accuracy < _HOLDS else percent
