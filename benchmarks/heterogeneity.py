@@ -69,7 +69,7 @@ STRATEGIES = (
 PARAMETERS: Mapping[tuple[str, float], Mapping[str, dict[str, Any]]] = {
     ("mnist", 0.1): {
         "fedprox": {"mu": 0.001},
-        "feddyn": {"alpha": 0.003},
+        "feddyn": {"alpha": 0.001},
         "fedavgm": {"momentum": 0.6},
         "fedadam": {"server_learning_rate": 0.03},
         "fedyogi": {"server_learning_rate": 0.03},
@@ -77,9 +77,9 @@ PARAMETERS: Mapping[tuple[str, float], Mapping[str, dict[str, Any]]] = {
     ("mnist", 1.0): {
         "fedprox": {"mu": 0.001},
         "feddyn": {"alpha": 0.01},
-        "fedavgm": {"momentum": 0.3},
-        "fedadam": {"server_learning_rate": 0.03},
-        "fedyogi": {"server_learning_rate": 0.03},
+        "fedavgm": {"momentum": 0.6},
+        "fedadam": {"server_learning_rate": 0.01},
+        "fedyogi": {"server_learning_rate": 0.01},
     },
     ("cifar10", 0.1): {
         "fedprox": {"mu": 0.3},
