@@ -14,14 +14,15 @@ partitions are few: compare differences with the deviations beside them. Of the 
 """
 
 _POISON_CANNOT_SHOW = """\
-What the tables cannot show: the pictures are dealt evenly. Where honest devices differ much, robust
+What the table cannot show: the pictures are dealt evenly. Where honest devices differ much, robust
 rules take some of them for bad ones, and lose what only they know. Attackers here do not know which
-rule they face, but for "a little is enough"; one that does can stay just below what the rule
-notices, round after round, or aim at single pictures (a backdoor), which the accuracy of all hardly
-shows. One layer is trained, a problem with one minimum: it forgets poison in a round or two, and
-flipped labels hardly move it, so FedAvg does not collapse there and nothing is won by a rule. Of
-ten updates Bulyan can stand one, and holds here beyond what it promises. Krum takes one device's
-update in each round, and is a point or two worse for it, poisoned or not.
+rule they face. "A little is enough" is made to be noticed by none, and with ten devices too little
+to do harm; who knows the rule can stay just below what it notices, round after round, or aim at
+single pictures (a backdoor), which the accuracy of all hardly shows. One layer is trained, a
+problem with one minimum: it forgets poison in a round or two, and flipped labels hardly move it, so
+FedAvg does not collapse there and nothing is won by a rule. Of ten updates Bulyan can stand one,
+and holds here beyond what it promises. Krum takes one device's update in each round, and is a point
+or two worse for it, poisoned or not.
 """
 
 #: Losing less than this, a rule holds.

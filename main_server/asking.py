@@ -135,7 +135,7 @@ class Asking:
         already = asked.sent
         if step == "modeltrain":
             already |= trained(self._round_steps.of_round(task.name, row.number))
-        enough = task.min_updates if asked.is_overdue else row.quorum
+        enough = task.needed_updates if asked.is_overdue else row.quorum
         is_first_come = enough is not None and (asked.is_overdue or settings.over_selection > 0)
 
         def is_enough(well: Collection[str]) -> bool:

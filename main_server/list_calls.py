@@ -64,7 +64,7 @@ def _missing(server: MainServer, row: Round) -> int:
     if row.status != OPEN or row.task not in server.task_names:
         return 0
     task = server.task(row.task)
-    return max(0, task.min_updates - len({update.device for update in row.updates}))
+    return max(0, task.needed_updates - len({update.device for update in row.updates}))
 
 
 def _resting(server: MainServer, row: Round) -> dict[str, int]:

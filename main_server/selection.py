@@ -69,7 +69,7 @@ def choose(candidates: Collection[str], task: Task, number: int) -> Chosen:
     # The fraction is a decimal number: 0.1 of 30 devices are three of them.
     share = math.ceil(settings.fraction * len(candidates) - 1e-9)
     wanted = share if settings.number is None else settings.number
-    needed = max(task.min_updates, min(wanted, len(candidates)))
+    needed = max(task.needed_updates, min(wanted, len(candidates)))
     asked = ranking(candidates, task.seed, number)[: needed + settings.over_selection]
     return Chosen(sorted(asked), needed)
 
@@ -103,7 +103,7 @@ def wanted(
     Returns:
         Names: also of those who stand in for others.
     """
-    up = awake(candidates, number, task.min_updates)
+    up = awake(candidates, number, task.needed_updates)
     if chosen is None:
         chosen = choose({name for name in up if candidates[name].is_ready}, task, number)
     if chosen.asked is None:
@@ -135,11 +135,11 @@ def stand_ins(
     """
     if chosen.asked is None:
         return []
-    up = awake(candidates, number, task.min_updates)
+    up = awake(candidates, number, task.needed_updates)
     able = {name for name in up if candidates[name].is_ready}
     asked, here = set(chosen.asked), set(sent)
     if is_given_up:
-        missing = task.min_updates - len(here)
+        missing = task.needed_updates - len(here)
     else:
-        missing = (chosen.quorum or task.min_updates) - len((asked & able) | here)
+        missing = (chosen.quorum or task.needed_updates) - len((asked & able) | here)
     return ranking(able - asked - here, task.seed, number)[: max(0, missing)]

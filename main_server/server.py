@@ -99,6 +99,7 @@ class MainServer:
             self.models,
             Fleet(settings.tls()),
             self.asking,
+            self.strategies,
         )
         whole_rounds = WholeRounds(self.rounds, self.round_steps, single)
         self.steps = Steps(settings, self.devices, self.versions, single, whole_rounds)

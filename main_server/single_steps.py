@@ -16,6 +16,7 @@ from main_server.step_results import end_of, without_confusion
 from main_server.store.devices import Devices
 from main_server.store.round_steps import RoundSteps
 from main_server.store.rounds import Rounds
+from main_server.store.strategies import Strategies
 from main_server.store.versions import Versions
 from shared.errors import FedbellError
 from shared.federated.answers import Installed, Sent, Trained
@@ -50,6 +51,7 @@ class SingleSteps:
         models: Models,
         fleet: Fleet,
         asking: Asking,
+        strategies: Strategies,
     ) -> None:
         self._settings = settings
         self._devices = devices
@@ -59,6 +61,7 @@ class SingleSteps:
         self._models = models
         self._fleet = fleet
         self._asking = asking
+        self._strategies = strategies
 
     def train(
         self,
@@ -77,6 +80,8 @@ class SingleSteps:
         started = time.time()
         number = self._rounds.number_to_come(task.name)
         if is_sync := task.mode == "sync":
+            if not self._round_steps.has_trainings(task.name, number):
+                self._strategies.settle(task)
             if opens_first(task.rounds):
                 self._rounds.open(task, started)
             self._asking.join(task, only)

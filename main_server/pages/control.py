@@ -153,7 +153,7 @@ def _now(server: MainServer, task: Task, devices: list[Participant]) -> dict[str
                     if device.is_ready and device.name in asked.names and not device.comes_by_itself
                 ],
                 trained(steps) if status == OPEN else set(),
-                task.min_updates,
+                task.needed_updates,
                 version,
                 quorum=asked.row.quorum if asked.row else None,
                 comes=[each.name for each in devices if each.is_ready and each.comes_by_itself],

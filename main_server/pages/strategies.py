@@ -182,7 +182,7 @@ def strategies_page(
 def _last_chosen(told: GoesBy) -> str:
     if told.following:
         return f"{told.following}: from round {told.next_round} on."
-    return f"{', '.join([told.title, *told.parameters])}: in use from now on."
+    return f"{', '.join([told.title, *told.parameters])}: in use."
 
 
 def _card(
@@ -214,7 +214,8 @@ def _card(
         for field in fields_of(STRATEGIES[name])
     ]
     states = ["in use"] * is_in_use + ["from the next round on"] * follows
-    changes = bool(parameters) or not (follows or (is_in_use and following is None))
+    # What follows may be in use at once by now, where the trainings that it waited for failed.
+    changes = bool(parameters) or follows or not (is_in_use and following is None)
     can_be_chosen = task.mode == "sync" and changes
     return Card(described, parameters, states, can_be_chosen, is_refused, told)
 

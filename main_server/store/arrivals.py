@@ -54,7 +54,8 @@ class Arrivals:
     def counted(self, task: str, checked: Checked) -> int | None:
         """The number of the round that counts this very update, if one does."""
         with self._database.read() as session:
-            return received_before(session, task, checked.device, checked.sha256)
+            before = received_before(session, task, checked.device, checked.sha256)
+            return None if before is None else before[0]
 
     def moment(self, task: str) -> Moment:
         """How things are. Raises NoModelYet."""

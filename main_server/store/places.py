@@ -80,9 +80,9 @@ def is_time_to_open(
     settings = task.rounds
     if settings.number is None:
         return False
-    asks = max(settings.number, task.min_updates) + settings.over_selection
+    asks = max(settings.number, task.needed_updates) + settings.over_selection
     return _ready(candidates(session, task.name, seen_since), task) >= asks
 
 
 def _ready(known: Mapping[str, Candidate], task: Task) -> int:
-    return sum(known[name].is_ready for name in awake(known, 1, task.min_updates))
+    return sum(known[name].is_ready for name in awake(known, 1, task.needed_updates))

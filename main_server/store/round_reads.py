@@ -6,8 +6,8 @@ from sqlalchemy import select
 
 from main_server import rounds as rules
 from main_server.store.evaluations import FederatedEvaluation, federated_evaluations
-from main_server.store.round_rows import newest_round
-from main_server.store.tables import Evaluation, Round
+from main_server.store.round_rows import newest_round, received_before
+from main_server.store.tables import Evaluation, ReceivedUpdate, Round
 from main_server.store.versions import newest_version
 from shared.web.database import Database
 
@@ -17,6 +17,13 @@ class RoundReads:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    def received_before(
+        self, task: str, device: str, sha256: str
+    ) -> tuple[int, ReceivedUpdate] | None:
+        """See :func:`~main_server.store.round_rows.received_before`."""
+        with self._database.read() as session:
+            return received_before(session, task, device, sha256)
 
     def number_to_come(self, task: str) -> int:
         """The open round's number, or the one that the next round will have.

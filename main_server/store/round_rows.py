@@ -34,7 +34,7 @@ def open_round(
     chosen = Chosen(None, None)
     if task.mode == "sync" and selects(task.rounds):
         known = candidates(session, task.name, seen_since)
-        up = awake(known, number, task.min_updates)
+        up = awake(known, number, task.needed_updates)
         chosen = choose([name for name in up if known[name].is_ready], task, number)
     seconds = task.rounds.deadline_seconds if task.mode == "sync" else None
     opened = Round(
@@ -69,13 +69,16 @@ def own_senders(row: Round) -> set[str]:
     return {update.device for update in row.updates if update.base_version is None}
 
 
-def received_before(session: Session, task: str, device: str, sha256: str) -> int | None:
-    """The number of the round that counts this update of a device, if one does."""
+def received_before(
+    session: Session, task: str, device: str, sha256: str
+) -> tuple[int, ReceivedUpdate] | None:
+    """An update of a device that counts already, and its round's number; None: it does not."""
     query = (
-        select(Round.number)
+        select(Round.number, ReceivedUpdate)
         .join(ReceivedUpdate, ReceivedUpdate.round_id == Round.id)
         .where(Round.task == task, ReceivedUpdate.device == device, ReceivedUpdate.sha256 == sha256)
         # In a round that was abandoned before it had a version it does not count.
         .where((Round.status != rules.ABANDONED) | Round.version.is_not(None))
     )
-    return session.scalar(query)
+    found = session.execute(query).first()
+    return (found[0], found[1]) if found else None

@@ -72,7 +72,7 @@ class Rounds(RoundReads):
         with self._database.write() as session:
             before = received_before(session, task.name, device, checked.sha256)
             if before is not None:
-                return before
+                return before[0]
             model = newest_version(session, task.name)
             weight = rules.check_update(
                 header,

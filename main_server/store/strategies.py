@@ -104,6 +104,24 @@ class Strategies:
             row = session.get_one(TaskStrategy, task.name)
             return _choose(session, task, row, choice, has_trainings=has_trainings)
 
+    def settle(self, task: Task) -> None:
+        """Before devices train: what follows is in use at once where nothing is waited for.
+
+        For callers who know that no device trains for the round to come, or has what it could
+        send: what did may have failed.
+        """
+        if self.following(task.name) is None:
+            return
+        with self._database.write() as session:
+            row = session.get_one(TaskStrategy, task.name)
+            newest = newest_round(session, task.name, with_updates=False)
+            if row.following is None or (newest is not None and _has_updates(session, newest)):
+                return
+            choice = choice_of(row.following)
+            switch(row, choice)
+            if newest is not None and newest.status == OPEN:
+                note_strategy(newest, choice.applied(task))
+
     def _check_configured(self, task: Task, choice: Choice) -> None:
         try:
             self._check_network(task, choice)
@@ -172,7 +190,7 @@ def _ends_as_it_began(
     will send.
     """
     now = _rule(session, task.name)
-    is_for_both = now.takes_any_update and choice.rule.takes_any_update
+    is_for_both = choice.rule.takes_any_update and not (now.carries or now.keeps)
     if row is None or not _has_updates(session, row):
         return has_trainings and not is_for_both
     came = len({update.device for update in row.updates})

@@ -2,12 +2,10 @@
 
 import math
 import time
-from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from shared.device.connection import MainServerAway, MainServerFailed
 from shared.device.main_server_client import MainServer
 from shared.device.models import GlobalModels
 from shared.device.remote import RemoteProblem
@@ -72,7 +70,7 @@ class Steps:
             start = self._starts.choose(task, control, offline)
             task = self._store.goes_by(task)  # which may have been told with the version
             version = start.version
-            self._ask_once_more(task, version)
+            self._ask_once_more(task, start)
             settings = TrainingSettings(**task.training.model_dump() | choice)
             file, keeps = (self._store.new_file("updates", task.name) for _ in range(2))
             kept = self._store.kept_for(task, version, goes_on=start.base == "own")
@@ -167,32 +165,39 @@ class Steps:
         self._store.is_on_its_way(row, True)
         try:
             answer = self._main_server.send(row.task, file)
-        except RemoteProblem:
-            self._store.is_on_its_way(row, False)
+        except RemoteProblem as error:
+            if error.is_about_the_content:  # otherwise nobody knows whether it counts
+                self._store.is_on_its_way(row, False)
             raise
         finally:
             self._sent_at[row.task] = time.monotonic()
         self._store.sent(row, answer)
         return answer
 
-    def _ask_once_more(self, task: Task, version: int) -> None:
+    def _ask_once_more(self, task: Task, start: Start) -> None:
         """Before a training from another version: send an update again whose answer was lost.
 
         Whether it counted decides what the training begins with, see :meth:`Store.kept_for`. The
         same update counts once. Where nothing hangs on that, it does not matter.
+
+        Raises:
+            MainServerAway, MainServerFailed, RemoteProblem: it is not known yet; nothing is lost.
         """
         row = self._store.pending(task.name)
         if row is None or row.answer is not None or not row.on_its_way:
             return
         if not (task.rule.keeps or task.compression.method == "top_k"):
             return
-        if row.base_version == version and task.mode == "sync":
+        if start.base != "newest":  # it is away; or the update is trained on, and goes with that
+            return
+        if row.base_version == start.version and task.mode == "sync":
             return  # the training makes an update that takes its place
-        with (
-            suppress(MainServerAway, MainServerFailed, RemoteProblem),
-            self._store.open_update(task.name) as (pending, file),
-        ):
-            self._send(pending, file)
+        with self._store.open_update(task.name) as (pending, file):
+            try:
+                self._send(pending, file)
+            except RemoteProblem as error:
+                if not error.is_about_the_content:
+                    raise
 
     def sent_at(self, task: str) -> float:
         """When the main server was sent an update last, as ``time.monotonic()``."""

@@ -139,8 +139,8 @@ def train_for(
         plain, beside = apart(read_update(files.update, base, Schema.of(whole)))
         told = Told(_trained(plain), beside)
     keeps = dict(part.kept(begun, told))
-    if residual and rule.owes:
-        keeps[RESIDUAL] = residual
+    if owed := residual if rule.owes else kept.get(RESIDUAL):
+        keeps[RESIDUAL] = owed
     if stays := {name: array for name, array in weights.items() if name not in shared}:
         keeps[PERSONAL] = stays
     if stays or carried or task.compression.method != "none":

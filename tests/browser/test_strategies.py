@@ -31,7 +31,7 @@ def test_a_strategy_is_chosen_between_rounds(shades: Federation, page: Page) -> 
     page.locator("#fedprox-parameters summary").click()
     page.get_by_label("mu of FedProx").fill("0.5")
     page.get_by_role("button", name="Use FedProx from the next round").click()
-    expect(page.locator(".alert-success")).to_have_text("FedProx, mu 0.5: in use from now on.")
+    expect(page.locator(".alert-success")).to_have_text("FedProx, mu 0.5: in use.")
     expect(page.locator("#goes-by")).to_have_text("In use: FedProx, mu 0.5.")
     expect(page.locator("#fedprox")).to_contain_text("in use")
     expect(page.get_by_label("mu of FedProx")).to_have_value("0.5")

@@ -160,6 +160,38 @@ def test_a_choice_during_a_training_waits_for_what_comes_of_it(client: FlaskClie
     answering.close()
 
 
+def test_what_waits_for_trainings_that_fail_is_in_use_for_the_next(client: FlaskClient) -> None:
+    """Nothing else could end the wait: no round is ever closed."""
+    answering = AnsweringDevice(client, "device1")
+    choose(client, ("scaffold", {}))
+    answering.held["modeltrain"] = threading.Event()
+    answering.failing["modeltrain"] = ("training-diverged", "The loss is no number.")
+    training = threading.Thread(target=client.application.test_client().post, args=("/modeltrain",))
+    training.start()
+    wait_until(lambda: answering.asked, 10)
+    assert choose(client, FEDAVG) == 2
+    answering.held["modeltrain"].set()
+    training.join()
+    del answering.failing["modeltrain"]
+    assert goes_by(client)[0][0] == "scaffold"
+    client.post("/modeltrain")
+    assert goes_by(client) == (FEDAVG, None)
+    assert rounds(client) == [FEDAVG]
+    answering.close()
+
+
+def test_an_update_that_counts_is_acknowledged_whatever_the_strategy_is_by_now(
+    device: ThinDevice,
+) -> None:
+    choose(device.client, ("feddyn", {}))
+    body = device.update(filled(3.0), strategy="feddyn")
+    first = device.send(body).get_json()
+    choose(device.client, ("feddyn", {"alpha": 0.5}))
+    device.client.post("/aggregate_models")
+    again = device.send(body)
+    assert (again.status_code, again.get_json()) == (200, first)
+
+
 def test_what_was_refused_for_good_is_no_beginning(client: FlaskClient) -> None:
     answering = AnsweringDevice(client, "device1")
     answering.adds = float("nan")

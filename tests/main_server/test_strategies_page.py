@@ -136,7 +136,7 @@ def test_what_was_chosen_is_said(client: FlaskClient) -> None:
     where = post(client, "fedprox", mu="0.1").headers["Location"]
     page = Page.of(client.get(where, headers=FORM))
     said = [each.text for each in page.all(role="status") if each.text]
-    assert said == ["FedProx, mu 0.1: in use from now on."]
+    assert said == ["FedProx, mu 0.1: in use."]
 
 
 def test_what_leaves_nothing_to_combine_stands_beside_its_button(device: ThinDevice) -> None:

@@ -18,7 +18,8 @@ class FedDyn(Strategy):
     A device adds -<h_i, w> + α/2·‖w - x‖² to its loss and keeps h_i ← h_i - α·Δ_i (Acar et al.
     2021, arXiv:2111.04263, algorithm 1): shared/learning/local/dynamic.py. Then h ← h - α/N·Σ Δ_i
     and x ← mean(x_i) - h/α, with Δ_i = x_i - base_i, of N devices: h is the mean of all h_i,
-    whoever takes part in a round. As in the paper, numbers of samples do not matter.
+    whoever takes part in a round, while N stays the same. As in the paper, numbers of samples do
+    not matter.
     """
 
     name = "feddyn"

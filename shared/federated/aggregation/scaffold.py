@@ -18,8 +18,8 @@ class Scaffold(Strategy):
     A device steps along g - c_i + c, and brings how its c_i has changed, Δc_i (Karimireddy et al.
     2020, arXiv:1910.06378, algorithm 1, option II): shared/learning/local/control_variates.py. Then
     x ← x + η·Σ p_i·Δ_i and c ← c + 1/N·Σ Δc_i, with N devices. p_i is the share of the samples; the
-    paper's devices are of one size. c is the mean of all c_i, whoever takes part in a round. For
-    devices that train with SGD.
+    paper's devices are of one size. c is the mean of all c_i, whoever takes part in a round, while
+    N stays the same. For devices that train with SGD.
     """
 
     name = "scaffold"
