@@ -77,7 +77,7 @@ PARAMETERS: Mapping[tuple[str, float], Mapping[str, dict[str, Any]]] = {
     ("mnist", 1.0): {
         "fedprox": {"mu": 0.001},
         "feddyn": {"alpha": 0.01},
-        "fedavgm": {"momentum": 0.6},
+        "fedavgm": {"momentum": 0.1},
         "fedadam": {"server_learning_rate": 0.01},
         "fedyogi": {"server_learning_rate": 0.01},
     },
