@@ -10,8 +10,26 @@ from matplotlib.ticker import PercentFormatter
 
 #: On white and on black alike: a grey for what is written, and colours of middle lightness.
 _GREY = "#808080"
-_COLOURS = ("#4e9bd6", "#e08a2e", "#3fae6c", "#c76bb5", "#c9534f", "#8d8d3a", "#6a7fdb")
-_LINES = ("-", "--", "-.", ":", (0, (1, 3)), (0, (6, 2, 1, 2, 1, 2)), (0, (3, 1)))
+_COLOURS = (
+    "#4e9bd6",
+    "#e08a2e",
+    "#3fae6c",
+    "#c76bb5",
+    "#c9534f",
+    "#8d8d3a",
+    "#6a7fdb",
+    "#2fa5a5",
+)
+_LINES = (
+    "-",
+    "--",
+    "-.",
+    ":",
+    (0, (1, 3)),
+    (0, (6, 2, 1, 2, 1, 2)),
+    (0, (3, 1)),
+    (0, (8, 3)),
+)
 
 
 def draw(told: Sequence[dict[str, Any]]) -> bytes:
