@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,9 +28,11 @@ def make_house(
     without_pauses(monkeypatch)
     houses: list[ScheduleHouse] = []
 
-    def make(mode: str = "sync", rule: str = "fedasync") -> ScheduleHouse:
+    def make(mode: str = "sync", rule: str = "fedasync", **settings: Any) -> ScheduleHouse:
         asynchronous = AsynchronousSettings(rule=rule)
-        task = Task(name="mnist", classes=("a", "b"), mode=mode, asynchronous=asynchronous)
+        task = Task(
+            name="mnist", classes=("a", "b"), mode=mode, asynchronous=asynchronous, **settings
+        )
         houses.append(ScheduleHouse(tmp_path, task, make_settings))
         houses[-1].beat()
         return houses[-1]
@@ -92,6 +95,37 @@ def test_what_cannot_be_sent_is_trained_on(make_house: Make, mode: str) -> None:
     house.beat()
     steps(house, 1)
     assert [header.base_version for header in server.headers()] == [0, 1]
+
+
+def test_what_is_trained_on_is_not_sent_besides(make_house: Make) -> None:
+    """Its answer is not known; but it goes with the update that goes on from it."""
+    house = make_house("async", "fedbuff", compression={"method": "top_k"})
+    house.look()
+    house.server.fails = fail("send")
+    house.look()
+    house.server.fails = fail()
+    house.look()
+    assert [header.sequence for header in house.server.headers()] == [2]
+
+
+@pytest.mark.parametrize(
+    ("problem", "is_known"), [(503, False), (401, False), (409, True), (422, True)]
+)
+def test_an_update_is_on_its_way_until_it_is_known_whether_it_counts(
+    make_house: Make, problem: int, is_known: bool
+) -> None:
+    house = make_house(strategy="scaffold")
+
+    def refuse(call: str) -> None:
+        if call == "send":
+            raise RemoteProblem({"type": "urn:fedbell:problem:odd", "status": problem})
+
+    house.look()
+    house.server.fails = refuse
+    house.look()
+    row = house.store.pending("mnist")
+    assert row is not None
+    assert row.on_its_way is not is_known
 
 
 @pytest.mark.parametrize("rule", ["running_average", "fedasync", "fedbuff"])
