@@ -68,6 +68,13 @@ STRATEGIES = (
     "fedadam",
     "fedyogi",
 )
+_CIFAR10: Mapping[str, dict[str, Any]] = {
+    "fedprox": {"mu": 0.3},
+    "feddyn": {"alpha": 0.3},
+    "fedavgm": {"momentum": 0.1},
+    "fedadam": {"server_learning_rate": 0.01},
+    "fedyogi": {"server_learning_rate": 0.01},
+}
 #: As ``--tune`` has chosen them, by data set and alpha; the others have none, or their defaults.
 PARAMETERS: Mapping[tuple[str, float], Mapping[str, dict[str, Any]]] = {
     ("mnist", 0.1): {
@@ -84,20 +91,8 @@ PARAMETERS: Mapping[tuple[str, float], Mapping[str, dict[str, Any]]] = {
         "fedadam": {"server_learning_rate": 0.01},
         "fedyogi": {"server_learning_rate": 0.01},
     },
-    ("cifar10", 0.1): {
-        "fedprox": {"mu": 0.3},
-        "feddyn": {"alpha": 0.3},
-        "fedavgm": {"momentum": 0.1},
-        "fedadam": {"server_learning_rate": 0.01},
-        "fedyogi": {"server_learning_rate": 0.01},
-    },
-    ("cifar10", 1.0): {
-        "fedprox": {"mu": 0.3},
-        "feddyn": {"alpha": 0.3},
-        "fedavgm": {"momentum": 0.1},
-        "fedadam": {"server_learning_rate": 0.01},
-        "fedyogi": {"server_learning_rate": 0.01},
-    },
+    ("cifar10", 0.1): _CIFAR10,
+    ("cifar10", 1.0): _CIFAR10,
 }
 #: What ``--tune`` tries.
 GRID: Mapping[str, list[dict[str, Any]]] = {

@@ -58,7 +58,7 @@ def selects(settings: RoundSettings) -> bool:
 
 
 def choose(candidates: Collection[str], task: Task, number: int) -> Chosen:
-    """Whom round ``number`` asks; at least min_updates, and ``over_selection`` more than it needs.
+    """Whom round ``number`` asks; at least those that it needs, and ``over_selection`` more.
 
     Args:
         candidates: the devices that can take part as it opens.
@@ -126,11 +126,11 @@ def stand_ins(
     Args:
         chosen: whom it asks, with those who stand in already.
         sent: devices whose update is here.
-        is_given_up: its time is over, and with less than ``min_updates`` updates it waits no more
+        is_given_up: its time is over, and with less updates than it needs it waits no more
             for those that it asks: they are as good as gone.
 
     Returns:
-        As many as its quorum lacks, or ``min_updates`` when its time is over, as far as there are
+        As many as its quorum lacks, or what it needs when its time is over, as far as there are
         any; in the order of the same ranking.
     """
     if chosen.asked is None:

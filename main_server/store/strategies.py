@@ -118,6 +118,9 @@ class Strategies:
             if row.following is None or (newest is not None and _has_updates(session, newest)):
                 return
             choice = choice_of(row.following)
+            words = in_words(choice.strategy, choice.all_parameters)
+            text = f"strategy {words}: at once, for no training that it waited for is left"
+            record(session, "strategy_chosen", text, task=task.name)
             switch(row, choice)
             if newest is not None and newest.status == OPEN:
                 note_strategy(newest, choice.applied(task))

@@ -162,12 +162,12 @@ class Steps:
             return row.answer
 
     def _send(self, row: PendingUpdate, file: BinaryIO) -> dict[str, Any]:
-        self._store.is_on_its_way(row, True)
+        self._store.keep_on_its_way(row, True)
         try:
             answer = self._main_server.send(row.task, file)
         except RemoteProblem as error:
             if error.is_about_the_content:  # otherwise nobody knows whether it counts
-                self._store.is_on_its_way(row, False)
+                self._store.keep_on_its_way(row, False)
             raise
         finally:
             self._sent_at[row.task] = time.monotonic()

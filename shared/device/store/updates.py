@@ -100,13 +100,13 @@ class Updates(Part):
         with file:
             yield row, file
 
-    def is_on_its_way(self, row: PendingUpdate, told: bool) -> None:
+    def keep_on_its_way(self, row: PendingUpdate, is_on_its_way: bool) -> None:
         """Keep that an update is being sent, whose answer may be lost; or that it was refused."""
         with self.database.write(durable=False) as session:
             session.execute(
                 update(PendingUpdate)
                 .where(PendingUpdate.task == row.task, PendingUpdate.file == row.file)
-                .values(on_its_way=told)
+                .values(on_its_way=is_on_its_way)
             )
 
     def sent(self, row: PendingUpdate, answer: dict[str, Any]) -> None:
